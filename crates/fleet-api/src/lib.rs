@@ -1,0 +1,1 @@
+//! The vocabulary of fleet: custom resources, newtypes, conditions, and what plans are made of

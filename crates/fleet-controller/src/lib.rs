@@ -1,0 +1,1 @@
+//! The kube-rs loops of fleet

@@ -1,0 +1,1 @@
+//! All side effects that the controller and the CLI share

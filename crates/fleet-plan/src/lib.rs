@@ -1,0 +1,1 @@
+//! The functional core: what should happen next, as data, and why nothing does

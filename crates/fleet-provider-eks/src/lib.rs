@@ -1,0 +1,1 @@
+//! EKS behind the provider seam: the only crate that names the AWS SDK

@@ -1,0 +1,1 @@
+//! Turns the control catalogue and its templates into typed Kubernetes objects

@@ -1,0 +1,1 @@
+//! A whole management plane on one machine: servers, emulator and controller, supervised

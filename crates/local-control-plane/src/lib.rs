@@ -1,0 +1,1 @@
+//! Real etcd, kube-apiserver and kube-controller-manager processes on one machine

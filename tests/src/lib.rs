@@ -1,0 +1,1 @@
+//! Scenarios, golden files and end-to-end tests on real API servers.
