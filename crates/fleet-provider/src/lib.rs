@@ -1,1 +1,56 @@
-//! The seam to whatever makes tenant clusters: one trait, its error classes, a fake that injects faults
+//! The seam to whatever makes tenant clusters: one trait, its error classes, a fake that injects faults.
+
+mod error;
+
+pub use error::{ErrorClass, ProviderError};
+
+use async_trait::async_trait;
+use fleet_api::{
+    eks::{ClusterTarget, EksObservation},
+    step::{Outcome, Step},
+};
+
+/// What to look at besides the cluster itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Focus {
+    /// The update that was last begun: it is described by its id, because the status of a cluster lags behind.
+    pub update_id: Option<String>,
+    /// The part that the update belongs to, when it is not the cluster's own (`nodegroup NAME`, `addon NAME`).
+    pub update_part: Option<String>,
+    /// Add-ons whose offered versions matter, whether they are installed or not.
+    pub addons: Vec<String>,
+    /// Whether to look for what is left after the cluster is gone.
+    pub leftovers: bool,
+    /// Whether to read insights and subnets, as before an upgrade.
+    pub readiness: bool,
+}
+
+/// Makes and changes clusters. An implementation makes no choice: it reads, or it carries out one step.
+#[async_trait]
+pub trait ClusterProvider: Send + Sync {
+    /// Reads what there is. What cannot be read is `Unknown` in the observation; an error means that not even the
+    /// cluster could be asked for.
+    async fn observe(&self, target: &ClusterTarget, focus: &Focus) -> Result<EksObservation, ProviderError>;
+
+    /// Carries out one step if the world is as the step expects, and changes nothing if it is not
+    /// ([`ErrorClass::WorldMoved`]).
+    async fn carry_out(&self, target: &ClusterTarget, step: &Step) -> Result<Outcome, ProviderError>;
+
+    /// A bearer token for the cluster's API server, and when it ends. Nothing is sent to make one.
+    async fn token(&self, target: &ClusterTarget) -> Result<ClusterToken, ProviderError>;
+}
+
+/// A short-lived bearer token. It is never logged: `Debug` hides it.
+#[derive(Clone)]
+pub struct ClusterToken {
+    /// The token.
+    pub secret: String,
+    /// When it stops working.
+    pub expires_at: jiff::Timestamp,
+}
+
+impl std::fmt::Debug for ClusterToken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterToken").field("expires_at", &self.expires_at).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,16 @@
+//! EKS in fleet's words: what is observed, and what can be done. No SDK type appears here.
+
+mod action;
+mod observation;
+mod target;
+
+pub use action::{
+    AccessEntryRequest, AddonRequest, ConfigChange, CreateClusterRequest, EksAction, LaunchTemplateRequest,
+    NodegroupRequest, PodIdentityRequest,
+};
+pub use observation::{
+    AddonOffer, EksAccessEntry, EksAddon, EksCluster, EksClusterStatus, EksInsight, EksLaunchTemplate,
+    EksNodegroup, EksObservation, EksPodIdentity, EksSubnet, EksUpdate, EksUpdateStatus, EksVersionOffer,
+    HealthIssue, Leftover, PartStatus, PolicyAssociation, SupportStatus,
+};
+pub use target::ClusterTarget;

@@ -1,0 +1,54 @@
+//! Version `v1alpha1` of the API. The field docs are the user manual: `fleet explain` prints them.
+#![expect(
+    unreachable_pub,
+    reason = "the schema derive emits helper structs with the visibility of their originals"
+)]
+
+mod access;
+mod baseline;
+mod control_exception;
+mod fleet;
+mod maintenance;
+mod tenant;
+mod tenant_class;
+mod tenant_cluster;
+mod tenant_cluster_status;
+mod version_channel;
+
+pub use access::{AccessGrant, AccessRole};
+pub use baseline::{
+    Baseline, BaselineParameters, BaselineSpec, ExemptNamespace, ExtraTemplate, LimitDefaults, Profile,
+};
+pub use control_exception::{ControlException, ControlExceptionScope, ControlExceptionSpec};
+pub use fleet::{Brakes, Costs, Fleet, FleetDefaults, FleetSpec};
+pub use maintenance::{Freeze, Maintenance, Weekday, Window};
+pub use tenant::{
+    Capacity, Compliance, EgressRule, Images, KubernetesChoice, Network, Owner, Tenant, TenantSpec,
+    TenantStatus,
+};
+pub use tenant_class::{
+    AddonChoice, AutoMode, EksClass, EksLogType, EksNetwork, Endpoint, NodeGroup, NodePlatform, NodeScaling,
+    NodeTaint, PlatformAccess, PodIdentity, SupportType, TaintEffect, TenantClass, TenantClassSpec,
+};
+pub use tenant_cluster::{Hardening, TenantCluster, TenantClusterSpec};
+pub use tenant_cluster_status::{
+    BaselineStatus, ComponentVersion, FightStatus, ProbeCounts, ReportEntry, StepStatus, TenantClusterStatus,
+    VersionStatus,
+};
+pub use version_channel::{OfferedVersion, VersionChannel, VersionChannelSpec};
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt as _;
+
+/// The definitions of every kind, in the order in which a reader meets them.
+pub fn definitions() -> Vec<CustomResourceDefinition> {
+    vec![
+        Fleet::crd(),
+        Tenant::crd(),
+        TenantClass::crd(),
+        TenantCluster::crd(),
+        Baseline::crd(),
+        VersionChannel::crd(),
+        ControlException::crd(),
+    ]
+}

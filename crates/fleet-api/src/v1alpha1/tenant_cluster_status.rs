@@ -1,0 +1,180 @@
+//! What is known of one cluster.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::KubeSchema;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::KubernetesVersion;
+
+/// What is known of one cluster. No list in it grows with the fleet or with time.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TenantClusterStatus {
+    /// The generation of the spec that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// Ready, Provisioned, Hardened, Proven, UpToDate, Reachable, and why not.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["type".into()]))]
+    pub conditions: Vec<Condition>,
+    /// The cluster's ARN.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
+    /// The URL of the API server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// The API server's certificate authorities, PEM in base64, as EKS gives them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate_authority: Option<String>,
+    /// The observed versions.
+    #[serde(default)]
+    pub versions: VersionStatus,
+    /// The step that is being carried out, with the state it expected.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<StepStatus>,
+    /// Why nothing moves, or what is waited for: what `fleet why` prints. At most 16 entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub report: Vec<ReportEntry>,
+    /// The hardening bundle.
+    #[serde(default)]
+    pub baseline: BaselineStatus,
+}
+
+/// The observed versions of a cluster's parts.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct VersionStatus {
+    /// The control plane.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub control_plane: Option<KubernetesVersion>,
+    /// The version that the cluster was made with. No rollback goes below it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_at: Option<KubernetesVersion>,
+    /// When the last upgrade of the control plane was seen finished. A rollback is possible for 7 days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgrade_completed_at: Option<Time>,
+    /// The node groups.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 30))]
+    pub nodes: Vec<ComponentVersion>,
+    /// The add-ons.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 40))]
+    pub addons: Vec<ComponentVersion>,
+}
+
+/// The observed version of one part.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ComponentVersion {
+    /// The part's name.
+    pub name: String,
+    /// Its version, as the cloud writes it.
+    pub version: String,
+}
+
+/// The step that is being carried out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepStatus {
+    /// The step's id, such as `create-cluster` or `update-version`.
+    pub id: String,
+    /// For people: what it does.
+    pub summary: String,
+    /// The id of the cloud's update, once the cloud gave one. Progress is judged by it and by nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update_id: Option<String>,
+    /// When it was begun.
+    pub started_at: Time,
+    /// How often it was tried.
+    #[schemars(range(min = 0))]
+    pub attempts: i32,
+}
+
+/// One reason why nothing moves, or what is waited for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ReportEntry {
+    /// The reason's code, such as `WaitingForCluster` or `NodeGroupDegraded`.
+    pub code: String,
+    /// For people: what stands where.
+    pub message: String,
+    /// Who can act: `nobody` (it passes by itself), `tenant`, `operator` or `cloud`.
+    pub who: String,
+    /// What to do, as one imperative, when somebody has to act.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// The hardening bundle in one cluster: counts, never the objects.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BaselineStatus {
+    /// The revision that is wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub revision: Option<String>,
+    /// The revision of which every object was last seen applied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub applied_revision: Option<String>,
+    /// How many objects the revision has.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub objects: i32,
+    /// How many of them were last seen as wanted.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub applied: i32,
+    /// How many objects were put back since the controller began to watch the cluster.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub repairs: i64,
+    /// The last error of applying, without secrets.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// The revision that the probes last judged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven_revision: Option<String>,
+    /// When the probes last ran.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proven_at: Option<Time>,
+    /// The verdicts of the probes.
+    #[serde(default)]
+    pub probes: ProbeCounts,
+    /// Objects that somebody else keeps changing back, and that fleet has left alone. At most 10.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub fights: Vec<FightStatus>,
+}
+
+/// How many controls got which verdict.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ProbeCounts {
+    /// Seen to bite.
+    #[serde(default)]
+    pub pass: i32,
+    /// Seen not to bite.
+    #[serde(default)]
+    pub fail: i32,
+    /// Waived by a ControlException that has not expired.
+    #[serde(default)]
+    pub accepted: i32,
+    /// Nothing here can show it: never counted as a pass.
+    #[serde(default)]
+    pub not_proven: i32,
+    /// The control has no meaning for this cluster, for a reason that the report gives.
+    #[serde(default)]
+    pub not_applicable: i32,
+}
+
+/// An object that somebody else keeps changing back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct FightStatus {
+    /// Kind, namespace and name.
+    pub object: String,
+    /// The field manager that changed it last.
+    pub other: String,
+}
