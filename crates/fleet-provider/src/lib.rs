@@ -3,27 +3,13 @@
 mod error;
 
 pub use error::{ErrorClass, ProviderError};
+pub use fleet_api::eks::Focus;
 
 use async_trait::async_trait;
 use fleet_api::{
     eks::{ClusterTarget, EksObservation},
     step::{Outcome, Step},
 };
-
-/// What to look at besides the cluster itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Focus {
-    /// The update that was last begun: it is described by its id, because the status of a cluster lags behind.
-    pub update_id: Option<String>,
-    /// The part that the update belongs to, when it is not the cluster's own (`nodegroup NAME`, `addon NAME`).
-    pub update_part: Option<String>,
-    /// Add-ons whose offered versions matter, whether they are installed or not.
-    pub addons: Vec<String>,
-    /// Whether to look for what is left after the cluster is gone.
-    pub leftovers: bool,
-    /// Whether to read insights and subnets, as before an upgrade.
-    pub readiness: bool,
-}
 
 /// Makes and changes clusters. An implementation makes no choice: it reads, or it carries out one step.
 #[async_trait]

@@ -1,6 +1,7 @@
 //! EKS in fleet's words: what is observed, and what can be done. No SDK type appears here.
 
 mod action;
+mod focus;
 mod observation;
 mod target;
 
@@ -8,6 +9,7 @@ pub use action::{
     AccessEntryRequest, AddonRequest, ConfigChange, CreateClusterRequest, EksAction, LaunchTemplateRequest,
     NodegroupRequest, PodIdentityRequest,
 };
+pub use focus::Focus;
 pub use observation::{
     AddonOffer, EksAccessEntry, EksAddon, EksCluster, EksClusterStatus, EksInsight, EksLaunchTemplate,
     EksNodegroup, EksObservation, EksPodIdentity, EksSubnet, EksUpdate, EksUpdateStatus, EksVersionOffer,
