@@ -3,6 +3,7 @@
 mod action;
 mod focus;
 mod observation;
+mod part;
 mod target;
 
 pub use action::{
@@ -15,4 +16,5 @@ pub use observation::{
     EksNodegroup, EksObservation, EksPodIdentity, EksSubnet, EksUpdate, EksUpdateStatus, EksVersionOffer,
     HealthIssue, Leftover, PartStatus, PolicyAssociation, SupportStatus,
 };
+pub use part::{Part, PartError};
 pub use target::ClusterTarget;

@@ -46,6 +46,27 @@ pub struct EksObservation {
     pub leftovers: Seen<Vec<Leftover>>,
 }
 
+impl EksObservation {
+    /// The observation of somebody who has not looked at anything yet.
+    pub fn nothing_seen(observed_at: Timestamp) -> Self {
+        Self {
+            observed_at,
+            cluster: Seen::not_looked_at(),
+            update: Seen::not_looked_at(),
+            nodegroups: Seen::not_looked_at(),
+            addons: Seen::not_looked_at(),
+            access_entries: Seen::not_looked_at(),
+            pod_identities: Seen::not_looked_at(),
+            launch_templates: Seen::not_looked_at(),
+            addon_offers: BTreeMap::new(),
+            versions: Vec::new(),
+            subnets: Seen::not_looked_at(),
+            insights: Seen::not_looked_at(),
+            leftovers: Seen::not_looked_at(),
+        }
+    }
+}
+
 /// The control plane.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
