@@ -1,1 +1,5 @@
-//! Scenarios, golden files and end-to-end tests on real API servers.
+//! Generated files, benchmarks, scenarios and end-to-end tests on real API servers.
+//!
+//! Nothing of the product depends on this crate, so it may look at every other one.
+
+pub mod generated;

@@ -1,2 +1,80 @@
-//! Development tasks.
-fn main() {}
+//! Development tasks: `cargo xtask demo`, `test`, `bench`, `gen` and `deps`.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task runner speaks to a terminal")]
+
+mod arrows;
+mod demo;
+mod stages;
+mod suite;
+mod tools;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// Development tasks of fleet
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", disable_version_flag = true)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build what is needed, start the sandbox, apply the example fleet and wait until it is ready
+    Demo,
+    /// Run every check and every test
+    Test {
+        /// Run only these stages
+        #[arg(long, value_name = "STAGE", value_delimiter = ',')]
+        only: Vec<String>,
+        /// List the stages and stop
+        #[arg(long)]
+        list: bool,
+    },
+    /// Measure: control planes, first bundle, no-op pass, drift to repair, controller at rest
+    Bench {
+        /// Arguments for the benchmark
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Write the generated files (CRDs, controller manifests, CLI reference)
+    Gen {
+        /// Change nothing; fail with a diff when a file is not as it would be written
+        #[arg(long)]
+        check: bool,
+    },
+    /// Check that the crates depend on each other only along the arrows of ARCHITECTURE.md
+    Deps,
+}
+
+fn main() -> ExitCode {
+    match run(Arguments::parse().task) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error}");
+            for cause in error.chain().skip(1) {
+                eprintln!("  caused by: {cause}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(task: Task) -> Result<ExitCode> {
+    match task {
+        Task::Demo => demo::run(),
+        Task::Test { only, list } => suite::run(&only, list),
+        Task::Bench { arguments } => suite::bench(&arguments),
+        Task::Gen { check } => {
+            suite::generate(check)?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Task::Deps => {
+            arrows::check()?;
+            println!("every dependency follows the arrows");
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}

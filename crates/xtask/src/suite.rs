@@ -1,0 +1,143 @@
+//! The whole test suite, stage by stage, the benchmarks and the generated files.
+
+use std::{process::ExitCode, time::Instant};
+
+use anyhow::{Result, bail};
+
+use crate::{
+    arrows,
+    stages::{cargo, must, stage, took},
+    tools,
+};
+
+/// One stage of the suite.
+struct Stage {
+    name: &'static str,
+    does: &'static str,
+    run: fn() -> Result<()>,
+}
+
+/// The stages, cheapest first, so that a small mistake is told early.
+const STAGES: &[Stage] = &[
+    Stage { name: "fmt", does: "every file is formatted", run: format },
+    Stage { name: "deps", does: "crates depend along the arrows only", run: arrows::check },
+    Stage { name: "clippy", does: "no lint speaks, in code and in tests", run: clippy },
+    Stage { name: "generated", does: "generated files are what the code would write", run: generated },
+    Stage { name: "deny", does: "licences, bans, sources and advisories of dependencies", run: deny },
+    Stage { name: "servers", does: "etcd and Kubernetes servers are there, or built", run: servers },
+    Stage { name: "binaries", does: "the programs that end-to-end tests start are built", run: binaries },
+    Stage { name: "tests", does: "unit, property, scenario and end-to-end tests", run: tests },
+];
+
+/// Runs the stages, all or those named, and stops at none: every failure is told at the end.
+pub(crate) fn run(only: &[String], list: bool) -> Result<ExitCode> {
+    if list {
+        for stage in STAGES {
+            println!("{:<10} {}", stage.name, stage.does);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(unknown) = only.iter().find(|name| !STAGES.iter().any(|stage| stage.name == name.as_str())) {
+        bail!("there is no stage `{unknown}`; `cargo xtask test --list` names them");
+    }
+    let began = Instant::now();
+    let chosen = STAGES.iter().filter(|s| only.is_empty() || only.iter().any(|name| name == s.name));
+    let (mut passed, mut failed) = (Vec::new(), Vec::new());
+    for one in chosen {
+        let result = stage(one.name, one.does, one.run);
+        if result.is_ok() { passed.push(one.name) } else { failed.push(one.name) }
+    }
+    println!();
+    for name in &failed {
+        println!("stage {name} failed; run it alone with `cargo xtask test --only {name}`");
+    }
+    println!("every stage ended after {}", took(began.elapsed()));
+    println!("stages: {} passed, {} failed", passed.len(), failed.len());
+    Ok(if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+fn format() -> Result<()> {
+    must(&mut cargo(["fmt", "--all", "--check"])?)
+}
+
+fn clippy() -> Result<()> {
+    must(&mut cargo(["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])?)
+}
+
+fn generated() -> Result<()> {
+    generate(true)
+}
+
+/// Writes the generated files, or only compares them.
+pub(crate) fn generate(check: bool) -> Result<()> {
+    let mut command = cargo(["run", "--quiet", "--package", "fleet-tests", "--bin", "fleet-generate"])?;
+    if check {
+        command.args(["--", "--check"]);
+    }
+    must(&mut command)
+}
+
+fn deny() -> Result<()> {
+    let program = tools::cargo_deny()?;
+    let root = crate::stages::root()?;
+    let deny = |checks: &[&str]| {
+        let mut command = std::process::Command::new(&program);
+        command.args(["--all-features", "check"]).args(checks).current_dir(&root);
+        command
+    };
+    must(&mut deny(&["licenses", "bans", "sources"]))?;
+    advisories(deny(&["advisories"]))
+}
+
+/// The advisories need a database that is fetched with git. A machine that cannot reach it has checked nothing, and
+/// that is said; an advisory that is found is a failure everywhere.
+fn advisories(mut command: std::process::Command) -> Result<()> {
+    let output = command.output()?;
+    let text =
+        String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
+    eprint!("{text}");
+    if output.status.success() {
+        return Ok(());
+    }
+    let unreachable = ["failed to fetch advisory database", "failed to load advisory database"];
+    if unreachable.iter().any(|sign| text.contains(sign))
+        && std::env::var_os("FLEET_DEMAND_ADVISORIES").is_none()
+    {
+        eprintln!(
+            "NOT CHECKED: the advisory database cannot be fetched from this machine, so no advisory was looked up.\n\
+             Run `cargo deny check advisories` where it can be; FLEET_DEMAND_ADVISORIES=1 makes this a failure."
+        );
+        return Ok(());
+    }
+    bail!("cargo-deny found advisories");
+}
+
+fn servers() -> Result<()> {
+    must(&mut cargo(["run", "--quiet", "--package", "fleet-tests", "--bin", "fleet-servers"])?)
+}
+
+fn binaries() -> Result<()> {
+    must(&mut cargo([
+        "build",
+        "--package",
+        "fleet-cli",
+        "--package",
+        "fleet-controller",
+        "--package",
+        "eks-emulator",
+        "--bins",
+    ])?)
+}
+
+fn tests() -> Result<()> {
+    must(&mut cargo(["test", "--workspace", "--no-fail-fast"])?)
+}
+
+/// Runs the benchmarks in a release build: figures of a debug build would say nothing.
+pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
+    let programs = ["--package", "fleet-controller", "--package", "eks-emulator", "--bins"];
+    must(cargo(["build", "--release"])?.args(programs))?;
+    let mut command = cargo(["run", "--release", "--package", "fleet-tests", "--bin", "fleet-bench", "--"])?;
+    must(command.args(arguments))?;
+    Ok(ExitCode::SUCCESS)
+}
