@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use serde::Serialize;
 
 /// Everything that the object stands for is there, current, hardened and proven.
 pub const READY: &str = "Ready";
@@ -51,9 +52,11 @@ pub mod reason {
 }
 
 /// What a condition says, before it is merged into a status.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Verdict {
     /// One of the condition types of this module.
+    #[serde(rename = "type")]
     pub type_: &'static str,
     /// `True`, `False`, or `None` for `Unknown`.
     pub status: Option<bool>,

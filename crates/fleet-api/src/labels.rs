@@ -23,6 +23,13 @@ pub const PAUSED: &str = "tenantfleet.dev/paused";
 /// On a TenantCluster: adopts the observed version as the wanted one when the cluster is ahead of its spec.
 pub const ADOPT_VERSION: &str = "tenantfleet.dev/adopt-version";
 
+/// On a TenantCluster: any new value lets a step that failed too often be tried again.
+pub const RETRY: &str = "tenantfleet.dev/retry";
+/// On a TenantCluster that is being deleted: `true` deletes it without draining its load balancers and volumes first.
+pub const SKIP_DRAIN: &str = "tenantfleet.dev/skip-drain";
+/// On a TenantCluster whose cluster vanished from the cloud: `true` lets an empty one be made in its place.
+pub const RECREATE: &str = "tenantfleet.dev/recreate";
+
 /// Keeps a Tenant until its clusters are gone and the receipt is written.
 pub const TENANT_FINALIZER: &str = "tenantfleet.dev/tenant";
 /// Keeps a TenantCluster until everything it stands for in the cloud is gone or named in the receipt.

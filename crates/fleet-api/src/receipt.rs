@@ -1,6 +1,7 @@
 //! The receipt of a deletion: what was deleted, what remains and why.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What was deleted with a tenant's cluster, and what remains.
@@ -28,7 +29,7 @@ pub struct DeletionReceipt {
 }
 
 /// One thing of a receipt.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ReceiptItem {
     /// What it is, such as `cluster`, `node group` or `volume`.

@@ -28,6 +28,9 @@ pub struct Step {
     pub disruptive: bool,
     /// How long it usually takes, in minutes.
     pub expected_minutes: i64,
+    /// Which try this is, from 1. The token changes with it, so that a try after a failure is a new call to the
+    /// cloud and a try after a crash is the same one.
+    pub attempt: i32,
 }
 
 /// What a step does.
@@ -76,6 +79,10 @@ pub enum Expectation {
 pub struct Outcome {
     /// The id of the cloud's update, when the call began one. Progress is judged by it.
     pub update_id: Option<String>,
+    /// For [`Action::DrainWorkloads`]: what was still there when it was last looked, such as
+    /// `Service shop/web`. Empty when the drain is done; `None` for every other action.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub still_draining: Option<Vec<String>>,
 }
 
 /// What was looked at, and found or not.

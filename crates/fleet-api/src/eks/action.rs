@@ -29,6 +29,13 @@ pub enum EksAction {
     DeleteCluster,
     /// Make a launch template.
     CreateLaunchTemplate(LaunchTemplateRequest),
+    /// Make a new version of a launch template that is no longer as it should be.
+    CreateLaunchTemplateVersion {
+        /// The id.
+        id: String,
+        /// What the new version should be.
+        request: LaunchTemplateRequest,
+    },
     /// Delete a launch template.
     DeleteLaunchTemplate {
         /// The id.

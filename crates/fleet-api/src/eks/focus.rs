@@ -16,4 +16,6 @@ pub struct Focus {
     pub leftovers: bool,
     /// Whether to read insights and subnets, as before an upgrade.
     pub readiness: bool,
+    /// Subnets to read beside the cluster's own, because the spec wants the cluster moved to them.
+    pub subnets: Vec<String>,
 }

@@ -38,7 +38,7 @@ pub struct EksObservation {
     pub addon_offers: BTreeMap<String, Vec<AddonOffer>>,
     /// The Kubernetes minors on offer, with the dates of their support.
     pub versions: Vec<EksVersionOffer>,
-    /// The cluster's subnets.
+    /// The cluster's subnets, and those that the focus named.
     pub subnets: Seen<Vec<EksSubnet>>,
     /// What EKS finds in the cluster that stands in the way of an upgrade.
     pub insights: Seen<Vec<EksInsight>>,
@@ -89,6 +89,9 @@ pub struct EksCluster {
     pub certificate_authority: Option<String>,
     /// The role of the control plane.
     pub role_arn: String,
+    /// The VPC of the subnets. It cannot be changed.
+    #[serde(default)]
+    pub vpc_id: Option<String>,
     /// The subnets.
     pub subnet_ids: BTreeSet<String>,
     /// The further security groups.
@@ -369,6 +372,9 @@ pub struct EksSubnet {
     pub id: String,
     /// The availability zone.
     pub zone: String,
+    /// The VPC.
+    #[serde(default)]
+    pub vpc_id: Option<String>,
     /// How many addresses are free. An upgrade of the control plane needs up to five.
     pub free_addresses: i64,
 }

@@ -32,8 +32,8 @@ pub use tenant_class::{
 };
 pub use tenant_cluster::{Hardening, TenantCluster, TenantClusterSpec};
 pub use tenant_cluster_status::{
-    BaselineStatus, ComponentVersion, FightStatus, ProbeCounts, ReportEntry, StepStatus, TenantClusterStatus,
-    VersionStatus,
+    BaselineStatus, ComponentVersion, DeletionStatus, DrainStatus, FightStatus, ProbeCounts, ReportEntry,
+    StepFailure, StepStatus, TenantClusterStatus, VersionStatus,
 };
 pub use version_channel::{OfferedVersion, VersionChannel, VersionChannelSpec};
 

@@ -5,7 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::KubernetesVersion;
+use crate::{KubernetesVersion, receipt::ReceiptItem};
 
 /// What is known of one cluster. No list in it grows with the fleet or with time.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -33,6 +33,17 @@ pub struct TenantClusterStatus {
     /// The step that is being carried out, with the state it expected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub step: Option<StepStatus>,
+    /// The last update of the cloud that was seen to end. Tokens of later updates derive from it, so that a change
+    /// made twice is sent twice.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_update: Option<String>,
+    /// Steps that failed and have not succeeded since. At most 16 entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub failures: Vec<StepFailure>,
+    /// How far the deletion is, once it has begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletion: Option<DeletionStatus>,
     /// Why nothing moves, or what is waited for: what `fleet why` prints. At most 16 entries.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
@@ -91,6 +102,66 @@ pub struct StepStatus {
     /// How often it was tried.
     #[schemars(range(min = 0))]
     pub attempts: i32,
+}
+
+/// A step that failed. It is tried again after a pause that grows, a few times, and then waits for somebody.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct StepFailure {
+    /// The step's id.
+    pub step: String,
+    /// How often it failed.
+    #[schemars(range(min = 0))]
+    pub attempts: i32,
+    /// The cloud's code, such as `PodEvictionFailure`.
+    pub code: String,
+    /// The cloud's message.
+    pub message: String,
+    /// When it was last seen to fail.
+    pub last_at: Time,
+    /// What shows the failure: an update's id, or the part itself. A failure that is seen twice counts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seen_as: Option<String>,
+    /// The value of the retry annotation when it failed. Another value forgets the failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry: Option<String>,
+    /// The hash of what was asked for. Another wish forgets the failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub wish: Option<String>,
+}
+
+/// How far a deletion is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeletionStatus {
+    /// When it began.
+    pub began_at: Time,
+    /// What was there when it began, for the receipt.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 256))]
+    pub there: Vec<ReceiptItem>,
+    /// How far the workloads' load balancers and volumes are drained.
+    #[serde(default)]
+    pub drain: DrainStatus,
+    /// When the cluster was first seen gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gone_at: Option<Time>,
+}
+
+/// How far the Services, Ingresses and claims of a cluster are drained, which hold load balancers and volumes.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DrainStatus {
+    /// When none was left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Time>,
+    /// What was still there when it was last looked. At most 10 entries.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 10))]
+    pub remaining: Vec<String>,
+    /// Why it was given up, when it was: then the receipt names what that left behind.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
 }
 
 /// One reason why nothing moves, or what is waited for.
