@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::PolicyAssociation;
+use super::{Part, PolicyAssociation};
 use crate::{
     KubernetesVersion,
     v1alpha1::{AutoMode, EksLogType, NodeScaling, NodeTaint, SupportType},
@@ -116,6 +116,91 @@ pub enum EksAction {
         /// The tags to set.
         tags: BTreeMap<String, String>,
     },
+}
+
+impl EksAction {
+    /// The operation, as the cloud names it: for errors, metrics and fault plans.
+    pub const fn operation(&self) -> &'static str {
+        match self {
+            Self::CreateCluster(_) => "CreateCluster",
+            Self::UpdateConfig(_) => "UpdateClusterConfig",
+            Self::UpdateVersion { .. } => "UpdateClusterVersion",
+            Self::DeleteCluster => "DeleteCluster",
+            Self::CreateLaunchTemplate(_) => "CreateLaunchTemplate",
+            Self::CreateLaunchTemplateVersion { .. } => "CreateLaunchTemplateVersion",
+            Self::DeleteLaunchTemplate { .. } => "DeleteLaunchTemplate",
+            Self::CreateNodegroup(_) => "CreateNodegroup",
+            Self::UpdateNodegroupConfig(_) => "UpdateNodegroupConfig",
+            Self::UpdateNodegroupVersion { .. } => "UpdateNodegroupVersion",
+            Self::DeleteNodegroup { .. } => "DeleteNodegroup",
+            Self::CreateAddon(_) => "CreateAddon",
+            Self::UpdateAddon(_) => "UpdateAddon",
+            Self::DeleteAddon { .. } => "DeleteAddon",
+            Self::CreateAccessEntry(_) => "CreateAccessEntry",
+            Self::UpdateAccessEntry(_) => "UpdateAccessEntry",
+            Self::AssociateAccessPolicy { .. } => "AssociateAccessPolicy",
+            Self::DisassociateAccessPolicy { .. } => "DisassociateAccessPolicy",
+            Self::DeleteAccessEntry { .. } => "DeleteAccessEntry",
+            Self::CreatePodIdentity(_) => "CreatePodIdentityAssociation",
+            Self::UpdatePodIdentity { .. } => "UpdatePodIdentityAssociation",
+            Self::DeletePodIdentity { .. } => "DeletePodIdentityAssociation",
+            Self::TagCluster { .. } => "TagResource",
+        }
+    }
+
+    /// The part that the action makes, changes or deletes.
+    pub fn part(&self) -> Part {
+        match self {
+            Self::CreateCluster(_)
+            | Self::UpdateConfig(_)
+            | Self::UpdateVersion { .. }
+            | Self::DeleteCluster
+            | Self::TagCluster { .. } => Part::Cluster,
+            Self::CreateLaunchTemplate(request) | Self::CreateLaunchTemplateVersion { request, .. } => {
+                Part::LaunchTemplate(request.name.clone())
+            }
+            Self::DeleteLaunchTemplate { name, .. } => Part::LaunchTemplate(name.clone()),
+            Self::CreateNodegroup(request) | Self::UpdateNodegroupConfig(request) => {
+                Part::Nodegroup(request.name.clone())
+            }
+            Self::UpdateNodegroupVersion { name, .. } | Self::DeleteNodegroup { name } => {
+                Part::Nodegroup(name.clone())
+            }
+            Self::CreateAddon(request) | Self::UpdateAddon(request) => Part::Addon(request.name.clone()),
+            Self::DeleteAddon { name } => Part::Addon(name.clone()),
+            Self::CreateAccessEntry(request) | Self::UpdateAccessEntry(request) => {
+                Part::AccessEntry(request.principal_arn.clone())
+            }
+            Self::AssociateAccessPolicy { principal_arn, .. }
+            | Self::DisassociateAccessPolicy { principal_arn, .. }
+            | Self::DeleteAccessEntry { principal_arn } => Part::AccessEntry(principal_arn.clone()),
+            Self::CreatePodIdentity(request) | Self::UpdatePodIdentity { request, .. } => Part::PodIdentity {
+                namespace: request.namespace.clone(),
+                service_account: request.service_account.clone(),
+            },
+            Self::DeletePodIdentity { name, .. } => {
+                let (namespace, service_account) = name.split_once('/').unwrap_or((name, ""));
+                Part::PodIdentity {
+                    namespace: namespace.to_owned(),
+                    service_account: service_account.to_owned(),
+                }
+            }
+        }
+    }
+
+    /// True for the actions that are done when the part is not there.
+    pub const fn deletes(&self) -> bool {
+        matches!(
+            self,
+            Self::DeleteCluster
+                | Self::DeleteLaunchTemplate { .. }
+                | Self::DeleteNodegroup { .. }
+                | Self::DeleteAddon { .. }
+                | Self::DisassociateAccessPolicy { .. }
+                | Self::DeleteAccessEntry { .. }
+                | Self::DeletePodIdentity { .. }
+        )
+    }
 }
 
 /// How a control plane is made. The name comes from the target.
