@@ -1,6 +1,11 @@
 //! The seam to whatever makes tenant clusters: one trait, its error classes, a fake that injects faults.
 
 mod error;
+#[cfg(feature = "fake")]
+pub mod fake;
+mod judgement;
+
+pub use judgement::{Judgement, is_ours, judge, reads_for};
 
 pub use error::{ErrorClass, ProviderError};
 pub use fleet_api::eks::Focus;
