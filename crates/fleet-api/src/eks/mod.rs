@@ -1,6 +1,7 @@
 //! EKS in fleet's words: what is observed, and what can be done. No SDK type appears here.
 
 mod action;
+pub mod durations;
 mod focus;
 mod observation;
 mod part;

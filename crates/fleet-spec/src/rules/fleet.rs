@@ -1,0 +1,50 @@
+//! The Fleet.
+
+use fleet_api::v1alpha1::{Fleet, FleetDefaults, FleetSpec};
+
+use super::{
+    Problem, References,
+    maintenance::{self, Need},
+};
+use crate::{field_path::FieldPath, finding::Code, text::shown};
+
+/// The problems of the fleet's settings.
+pub fn fleet(fleet: &Fleet, references: &References<'_>) -> Vec<Problem> {
+    let FleetSpec { defaults, freezes, brakes: _, costs } = &fleet.spec;
+    let FleetDefaults { channel, maintenance } = defaults;
+    let path = FieldPath::spec();
+    let mut problems = Vec::new();
+    let name = fleet.metadata.name.as_deref().unwrap_or_default();
+    if name != "fleet" {
+        problems.push(
+            Problem::error(
+                Code::OneFleet,
+                FieldPath::name(),
+                format!("a Fleet cannot be called `{}`", shown(name)),
+            )
+            .hint("name it `fleet`: there is one"),
+        );
+    }
+    if let Some(channel) = channel {
+        let here = path.field("defaults").field("channel");
+        problems.extend(references.dangling("VersionChannel", channel, &references.channels, here));
+    }
+    if let Some(times) = maintenance {
+        let here = path.field("defaults").field("maintenance");
+        problems.extend(maintenance::maintenance(times, &here, &Need::of(None), freezes, references.today));
+    }
+    problems.extend(maintenance::freezes(freezes, &path.field("freezes")));
+    for (field, amount) in
+        [("standardPerHour", costs.standard_per_hour), ("extendedPerHour", costs.extended_per_hour)]
+    {
+        if amount < 0.0 || !amount.is_finite() {
+            let here = path.field("costs").field(field);
+            problems.push(Problem::error(
+                Code::OutOfRange,
+                here,
+                format!("`{field}` is an amount of at least 0"),
+            ));
+        }
+    }
+    problems
+}

@@ -1,0 +1,467 @@
+//! Located YAML against the generated schemas: unknown fields, types, bounds, patterns.
+//!
+//! The schemas are those of the CRDs, so that what passes here is what an API server takes.
+
+use std::{collections::BTreeMap, str::FromStr, sync::LazyLock};
+
+use fleet_api::{
+    KubernetesVersion,
+    text::{Day, Minutes, TimeOfDay},
+    v1alpha1::definitions,
+};
+use regex_lite::Regex;
+use serde_json::{Map, Value as Json};
+
+use crate::{
+    field_path::FieldPath,
+    finding::{Code, Severity},
+    input::Source,
+    node::{Mark, Node, Value},
+    text::{nearest, one_of, shown},
+};
+
+/// The schemas of the kinds' specs, and their patterns compiled.
+struct Schemas {
+    specs: BTreeMap<String, Json>,
+    patterns: BTreeMap<String, Regex>,
+}
+
+static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| {
+    let mut specs = BTreeMap::new();
+    let mut patterns = BTreeMap::new();
+    for definition in definitions() {
+        let version = definition.spec.versions.first();
+        let schema =
+            version.and_then(|version| serde_json::to_value(&version.schema).ok()).unwrap_or_default();
+        let spec = schema["openAPIV3Schema"]["properties"]["spec"].clone();
+        collect_patterns(&spec, &mut patterns);
+        specs.insert(definition.spec.names.kind, spec);
+    }
+    Schemas { specs, patterns }
+});
+
+fn collect_patterns(schema: &Json, into: &mut BTreeMap<String, Regex>) {
+    match schema {
+        Json::Object(fields) => {
+            if let Some(pattern) = fields.get("pattern").and_then(Json::as_str)
+                && let Ok(regex) = Regex::new(pattern)
+            {
+                into.insert(pattern.to_owned(), regex);
+            }
+            fields.values().for_each(|below| collect_patterns(below, into));
+        }
+        Json::Array(items) => items.iter().for_each(|below| collect_patterns(below, into)),
+        _ => {}
+    }
+}
+
+/// The schema of a kind's spec.
+pub(crate) fn of_spec(kind: &str) -> &'static Json {
+    SCHEMAS.specs.get(kind).unwrap_or(&Json::Null)
+}
+
+/// What a pattern stands for, in words.
+fn pattern_words(pattern: &str) -> Option<&'static str> {
+    Some(match pattern {
+        "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$" => {
+            "a label value: letters, digits, `-`, `_` and `.`, with a letter or digit at both ends"
+        }
+        "^[0-9]{12}$" => "an AWS account: 12 digits in quotes",
+        "^[a-z]{2}(-[a-z]+)+-[0-9]$" => "an AWS region such as `eu-central-1`",
+        r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$" => {
+            "the ARN of an IAM role, such as `arn:aws:iam::111122223333:role/NAME`"
+        }
+        r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/.+$" => {
+            "the ARN of an IAM role or user, such as `arn:aws:iam::111122223333:role/NAME`"
+        }
+        r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$" => {
+            "the ARN of a KMS key, such as `arn:aws:kms:eu-central-1:111122223333:key/ID`"
+        }
+        "^[a-z]([-a-z0-9]*[a-z0-9])?$" => {
+            "a name of lower-case letters, digits and `-` that begins with a letter"
+        }
+        "^AmazonEKS[A-Za-z]+Policy$" => "the name of an EKS access policy, such as `AmazonEKSViewPolicy`",
+        "^[A-Z]{2,4}-[0-9]{1,2}$" => "the id of a control, such as `POD-7`",
+        _ => return None,
+    })
+}
+
+/// Values that are parsed, by the pattern that their schema has: the parser knows more than the pattern.
+fn parse_error(pattern: &str, text: &str) -> Option<Result<(), String>> {
+    fn parse<T: FromStr>(text: &str) -> Result<(), String>
+    where
+        T::Err: std::fmt::Display,
+    {
+        text.parse::<T>().map(drop).map_err(|error| error.to_string())
+    }
+    Some(match pattern {
+        "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" => parse::<Day>(text),
+        "^([01][0-9]|2[0-3]):[0-5][0-9]$" => parse::<TimeOfDay>(text),
+        "^([0-9]{1,3}h)?([0-9]{1,5}m)?$" => parse::<Minutes>(text),
+        r"^1\.(0|[1-9][0-9]{0,2})$" => parse::<KubernetesVersion>(text),
+        _ => return None,
+    })
+}
+
+/// A fault at a mark, before it is told which object it is in.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    pub(crate) at: Mark,
+    pub(crate) severity: Severity,
+    pub(crate) code: Code,
+    pub(crate) path: FieldPath,
+    pub(crate) message: String,
+    pub(crate) hint: Option<String>,
+}
+
+/// Collects faults while a tree is held against a schema.
+pub(crate) struct Walk<'a> {
+    source: &'a Source,
+    pub(crate) faults: Vec<Fault>,
+}
+
+impl<'a> Walk<'a> {
+    pub(crate) const fn new(source: &'a Source) -> Self {
+        Self { source, faults: Vec::new() }
+    }
+
+    pub(crate) fn error(
+        &mut self,
+        at: Mark,
+        code: Code,
+        path: &FieldPath,
+        message: String,
+        hint: Option<String>,
+    ) {
+        self.faults.push(Fault { at, severity: Severity::Error, code, path: path.clone(), message, hint });
+    }
+
+    pub(crate) fn warning(
+        &mut self,
+        at: Mark,
+        code: Code,
+        path: &FieldPath,
+        message: String,
+        hint: Option<String>,
+    ) {
+        self.faults.push(Fault { at, severity: Severity::Warning, code, path: path.clone(), message, hint });
+    }
+
+    /// Reports every key of a map that stands twice.
+    pub(crate) fn duplicates(&mut self, node: &Node, path: &FieldPath) {
+        let mut first = BTreeMap::new();
+        for (key, _) in node.entries() {
+            if let Some(line) = first.get(key.text.as_str()) {
+                let message = format!("`{}` stands twice in one map", shown(&key.text));
+                let hint = format!("keep one of the two: the first is in line {line}");
+                self.error(key.at, Code::DuplicateKey, &path.field(&key.text), message, Some(hint));
+            } else {
+                first.insert(key.text.as_str(), key.at.line);
+            }
+        }
+    }
+
+    /// Reports a key that its map does not know.
+    pub(crate) fn unknown(&mut self, at: Mark, name: &str, path: &FieldPath, known: &[&str]) {
+        let within = if path.segments().is_empty() { "an object".to_owned() } else { format!("`{path}`") };
+        let hint = match nearest(name, known.iter().copied()) {
+            Some(meant) => format!("did you mean `{meant}`?"),
+            None => format!("it takes {}", one_of(known.iter().copied())),
+        };
+        let message = format!("{within} has no field `{}`", shown(name));
+        self.error(at, Code::UnknownField, &path.field(name), message, Some(hint));
+    }
+
+    /// The value as JSON, without what is faulty and may be left out; `None` when the whole value is faulty.
+    pub(crate) fn value(&mut self, schema: &Json, node: &Node, path: &FieldPath) -> Option<Json> {
+        if schema["x-kubernetes-int-or-string"] == true {
+            return match &node.value {
+                Value::Integer(number) => Some(Json::from(*number)),
+                Value::Text(text) => Some(Json::from(text.as_str())),
+                _ => self.wrong_type(node, path, "text or a whole number"),
+            };
+        }
+        match schema["type"].as_str() {
+            Some("object") => self.object(schema, node, path),
+            Some("array") => self.list(schema, node, path),
+            Some("string") => self.text(schema, node, path),
+            Some("boolean") => match node.value {
+                Value::Bool(value) => Some(Json::from(value)),
+                _ => self.wrong_type(node, path, "`true` or `false`"),
+            },
+            Some("integer") => match node.value {
+                #[expect(clippy::cast_precision_loss, reason = "bounds of the schemas are far below 2^53")]
+                Value::Integer(number) => {
+                    self.bounds(schema, number as f64, node, path).then(|| Json::from(number))
+                }
+                _ => self.wrong_type(node, path, "a whole number"),
+            },
+            Some("number") => match node.value {
+                #[expect(clippy::cast_precision_loss, reason = "the field is a floating-point number anyway")]
+                Value::Integer(number) => {
+                    self.bounds(schema, number as f64, node, path).then(|| Json::from(number))
+                }
+                Value::Float(number) => self.bounds(schema, number, node, path).then(|| Json::from(number)),
+                _ => self.wrong_type(node, path, "a number"),
+            },
+            _ => Some(to_json(node)),
+        }
+    }
+
+    fn object(&mut self, schema: &Json, node: &Node, path: &FieldPath) -> Option<Json> {
+        if !matches!(node.value, Value::Map(_)) {
+            return self.wrong_type(node, path, "a map");
+        }
+        self.duplicates(node, path);
+        let no_fields = Map::new();
+        let known = schema["properties"].as_object().unwrap_or(&no_fields);
+        let names: Vec<&str> = known.keys().map(String::as_str).collect();
+        let additional = schema.get("additionalProperties").filter(|below| below.is_object());
+        let required: Vec<&str> =
+            schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str).collect();
+        let mut object = Map::new();
+        let mut whole = true;
+        for (key, value) in node.entries() {
+            let below = path.field(&key.text);
+            let Some(field) = known.get(&key.text).or(additional) else {
+                if names.is_empty() && schema["x-kubernetes-preserve-unknown-fields"] == true {
+                    object.insert(key.text.clone(), to_json(value));
+                } else {
+                    self.unknown(key.at, &key.text, path, &names);
+                }
+                continue;
+            };
+            if object.contains_key(&key.text) {
+                continue;
+            }
+            if matches!(value.value, Value::Null) {
+                if !required.contains(&key.text.as_str()) {
+                    let message = format!("`{}` has no value and counts as left out", shown(&key.text));
+                    let hint = Some("give it a value, or take the line away".to_owned());
+                    self.warning(key.at, Code::EmptyValue, &below, message, hint);
+                }
+                continue;
+            }
+            match self.value(field, value, &below) {
+                Some(json) => {
+                    object.insert(key.text.clone(), json);
+                }
+                None => whole &= !required.contains(&key.text.as_str()),
+            }
+        }
+        for name in required {
+            let given = node.get(name);
+            if given.is_none_or(|value| matches!(value.value, Value::Null)) {
+                whole = false;
+                self.missing(node, path, name, known.get(name), &names);
+            }
+        }
+        whole.then_some(Json::Object(object))
+    }
+
+    fn missing(&mut self, node: &Node, path: &FieldPath, name: &str, schema: Option<&Json>, known: &[&str]) {
+        let within = if path.segments().is_empty() { "the object".to_owned() } else { format!("`{path}`") };
+        // A misspelt key is already reported with the right one: it is not missing as well.
+        let misspelt = node.entries().iter().any(|(key, _)| {
+            !known.contains(&key.text.as_str()) && nearest(&key.text, known.iter().copied()) == Some(name)
+        });
+        if misspelt {
+            return;
+        }
+        let description = schema.and_then(|schema| schema["description"].as_str()).unwrap_or_default();
+        let sentence =
+            description.split(". ").next().unwrap_or_default().trim_end_matches('.').replace('\n', " ");
+        let hint = (!sentence.is_empty()).then(|| format!("add `{name}`: {}", lower_first(&sentence)));
+        let message = format!("{within} needs `{name}`");
+        // No mark: the place is that of the nearest field around it.
+        self.error(Mark::default(), Code::MissingField, &path.field(name), message, hint);
+    }
+
+    fn list(&mut self, schema: &Json, node: &Node, path: &FieldPath) -> Option<Json> {
+        let Value::List(items) = &node.value else {
+            return self.wrong_type(node, path, "a list");
+        };
+        let (least, most) = (schema["minItems"].as_u64(), schema["maxItems"].as_u64());
+        let count = items.len() as u64;
+        let mut whole = true;
+        if least.is_some_and(|least| count < least) || most.is_some_and(|most| count > most) {
+            let message = format!("`{path}` takes {} and has {count}", span(least, most, "item"));
+            self.error(node.at, Code::OutOfRange, path, message, None);
+            whole = false;
+            // A list of a million items would otherwise give a million findings.
+            if most.is_some_and(|most| count > most) {
+                return None;
+            }
+        }
+        let mut list = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            match self.value(&schema["items"], item, &path.index(index)) {
+                Some(json) => list.push(json),
+                None => whole = false,
+            }
+        }
+        whole.then_some(Json::Array(list))
+    }
+
+    fn text(&mut self, schema: &Json, node: &Node, path: &FieldPath) -> Option<Json> {
+        let Value::Text(text) = &node.value else {
+            return self.wrong_type(node, path, "text");
+        };
+        let faults_before = self.faults.len();
+        if let Some(choices) = schema["enum"].as_array() {
+            let choices: Vec<&str> = choices.iter().filter_map(Json::as_str).collect();
+            if !choices.contains(&text.as_str()) {
+                let message = format!("`{path}` cannot be `{}`", shown(text));
+                let hint = match nearest(text, choices.iter().copied()) {
+                    Some(meant) => format!("did you mean `{meant}`?"),
+                    None => format!("it is one of {}", one_of(choices.iter().copied())),
+                };
+                self.error(node.at, Code::InvalidValue, path, message, Some(hint));
+            }
+        }
+        let (least, most) = (schema["minLength"].as_u64(), schema["maxLength"].as_u64());
+        let count = text.chars().count() as u64;
+        if least.is_some_and(|least| count < least) || most.is_some_and(|most| count > most) {
+            let message = format!("`{path}` takes {} and has {count}", span(least, most, "character"));
+            self.error(node.at, Code::OutOfRange, path, message, None);
+        } else if let Some(pattern) = schema["pattern"].as_str() {
+            self.pattern(pattern, text, node, path);
+        }
+        (self.faults.len() == faults_before).then(|| Json::from(text.as_str()))
+    }
+
+    fn pattern(&mut self, pattern: &str, text: &str, node: &Node, path: &FieldPath) {
+        if let Some(parsed) = parse_error(pattern, text) {
+            if let Err(message) = parsed {
+                self.error(node.at, Code::InvalidValue, path, message, None);
+            }
+            return;
+        }
+        if SCHEMAS.patterns.get(pattern).is_some_and(|regex| regex.is_match(text)) {
+            return;
+        }
+        let words =
+            pattern_words(pattern).map_or_else(|| format!("text that matches `{pattern}`"), str::to_owned);
+        let code = if words.starts_with("a label value") { Code::LabelValue } else { Code::InvalidValue };
+        let hint = text.contains(":assumed-role/").then(|| {
+            "name the role itself, not a session of it: `arn:aws:iam::ACCOUNT:role/NAME`".to_owned()
+        });
+        self.error(node.at, code, path, format!("`{}` is not {words}", shown(text)), hint);
+    }
+
+    fn bounds(&mut self, schema: &Json, number: f64, node: &Node, path: &FieldPath) -> bool {
+        let (least, most) = (schema["minimum"].as_f64(), schema["maximum"].as_f64());
+        // Types of 32 bits have no bounds of their own in the schema.
+        let (least, most) = match schema["format"].as_str() {
+            Some("int32") => (least.or(Some(f64::from(i32::MIN))), most.or(Some(f64::from(i32::MAX)))),
+            _ => (least, most),
+        };
+        if least.is_none_or(|least| number >= least) && most.is_none_or(|most| number <= most) {
+            return true;
+        }
+        let bounds = match (least, most) {
+            (Some(least), Some(most)) => format!("from {least} to {most}"),
+            (Some(least), None) => format!("of at least {least}"),
+            (None, Some(most)) => format!("of at most {most}"),
+            (None, None) => String::new(),
+        };
+        self.error(
+            node.at,
+            Code::OutOfRange,
+            path,
+            format!("`{path}` takes a number {bounds}, not {number}"),
+            None,
+        );
+        false
+    }
+
+    fn wrong_type(&mut self, node: &Node, path: &FieldPath, wanted: &str) -> Option<Json> {
+        let raw = self.source.raw(node.at).map(|raw| shown(&raw));
+        let found = match (&node.value, &raw) {
+            (Value::Bool(_) | Value::Integer(_) | Value::Float(_), Some(raw)) => {
+                format!("{} (`{raw}`)", node.value.kind())
+            }
+            (Value::Text(text), _) => format!("the text `{}`", shown(text)),
+            _ => node.value.kind().to_owned(),
+        };
+        let hint = match (&node.value, wanted) {
+            (Value::Bool(_) | Value::Integer(_) | Value::Float(_), "text" | "text or a whole number") => {
+                raw.map(|raw| format!("put it in quotes: `\"{raw}\"`"))
+            }
+            (Value::Text(text), "a whole number" | "a number") if text.parse::<f64>().is_ok() => {
+                Some("leave out the quotes".to_owned())
+            }
+            (Value::Text(_) | Value::Map(_) | Value::Integer(_), "a list") => {
+                Some("write a list: one item to a line, each behind `- `".to_owned())
+            }
+            (Value::Null, _) => Some("give it a value".to_owned()),
+            _ => None,
+        };
+        self.error(node.at, Code::WrongType, path, format!("`{path}` takes {wanted}, not {found}"), hint);
+        None
+    }
+}
+
+fn lower_first(sentence: &str) -> String {
+    let mut chars = sentence.chars();
+    // A name such as `IAM` keeps its capitals.
+    match (chars.next(), chars.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() || second == ' ' => {
+            first.to_lowercase().chain([second]).chain(chars).collect()
+        }
+        _ => sentence.to_owned(),
+    }
+}
+
+fn span(least: Option<u64>, most: Option<u64>, noun: &str) -> String {
+    let plural = |count: u64| if count == 1 { noun.to_owned() } else { format!("{noun}s") };
+    match (least, most) {
+        (Some(least), Some(most)) => format!("{least} to {most} {}", plural(most)),
+        (Some(least), None) => format!("at least {least} {}", plural(least)),
+        (None, Some(most)) => format!("at most {most} {}", plural(most)),
+        (None, None) => plural(2),
+    }
+}
+
+fn to_json(node: &Node) -> Json {
+    match &node.value {
+        Value::Null => Json::Null,
+        Value::Bool(value) => Json::from(*value),
+        Value::Integer(value) => Json::from(*value),
+        Value::Float(value) => Json::from(*value),
+        Value::Text(value) => Json::from(value.as_str()),
+        Value::List(items) => Json::Array(items.iter().map(to_json).collect()),
+        Value::Map(entries) => {
+            Json::Object(entries.iter().map(|(key, value)| (key.text.clone(), to_json(value))).collect())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_pattern_of_the_schemas_compiles_and_has_words_or_a_parser() {
+        fn walk(schema: &Json, found: &mut Vec<String>) {
+            match schema {
+                Json::Object(fields) => {
+                    found.extend(fields.get("pattern").and_then(Json::as_str).map(str::to_owned));
+                    fields.values().for_each(|below| walk(below, found));
+                }
+                Json::Array(items) => items.iter().for_each(|below| walk(below, found)),
+                _ => {}
+            }
+        }
+        let mut patterns = Vec::new();
+        for kind in ["Fleet", "Tenant", "TenantClass", "Baseline", "VersionChannel", "ControlException"] {
+            walk(of_spec(kind), &mut patterns);
+            assert!(of_spec(kind).is_object(), "{kind}");
+        }
+        assert!(patterns.len() > 10);
+        for pattern in patterns {
+            assert!(SCHEMAS.patterns.contains_key(&pattern), "{pattern}");
+            assert!(pattern_words(&pattern).is_some() || parse_error(&pattern, "").is_some(), "{pattern}");
+        }
+    }
+}
