@@ -9,10 +9,10 @@ pub const TOTAL_BYTES: u64 = 64 * 1024 * 1024;
 pub const FILES: usize = 20_000;
 /// The deepest folder below the one that was named.
 pub const FOLDER_DEPTH: usize = 16;
-/// The most YAML nodes of one file, with what aliases repeat.
-pub const FILE_NODES: usize = 1_000_000;
+/// The most YAML nodes of one file, with what aliases repeat. A tenant has about fifty.
+pub const FILE_NODES: usize = 500_000;
 /// The most YAML nodes of all files.
-pub const TOTAL_NODES: usize = 3_000_000;
+pub const TOTAL_NODES: usize = 2_000_000;
 /// The most nodes that aliases may repeat in one document.
 pub const ALIAS_NODES: usize = 20_000;
 /// The deepest nesting of one document. The deepest field of a kind is at 9.

@@ -106,18 +106,14 @@ fn entangled(source: &Source, at: Mark) -> Finding {
 
 /// What the parser refused, in our words where we know better ones.
 fn refused(source: &Source, error: &serde_saphyr::Error) -> Finding {
-    use serde_saphyr::Error as Yaml;
     let at = error.location().map(Mark::of).unwrap_or_default();
-    let (code, message, hint) = match error.without_snippet() {
-        Yaml::Budget { .. }
-        | Yaml::AliasReplayLimitExceeded { .. }
-        | Yaml::AliasExpansionLimitExceeded { .. }
-        | Yaml::AliasReplayStackDepthExceeded { .. } => (
+    let (code, message, hint) = match limit(error) {
+        Some(limit) => (
             Code::TooLarge,
-            format!("the YAML is deeper, longer or more entangled than a spec may be: {}", plain(error)),
+            format!("the YAML {limit}"),
             Some("write out what anchors and aliases repeat, and split long files".to_owned()),
         ),
-        _ => {
+        None => {
             let message = plain(error);
             let hint = if message.contains("tab") {
                 Some("indent with spaces: YAML takes no tabs".to_owned())
@@ -132,6 +128,34 @@ fn refused(source: &Source, error: &serde_saphyr::Error) -> Finding {
     let mut finding = place::finding(source, at, Severity::Error, code, FieldPath::root(), message);
     finding.hint = hint;
     finding
+}
+
+/// Which limit was met, in words; `None` for other errors.
+fn limit(error: &serde_saphyr::Error) -> Option<String> {
+    use serde_saphyr::{Error as Yaml, budget::BudgetBreach as Breach};
+    Some(match error.without_snippet() {
+        Yaml::AliasError { error, .. } => return limit(error),
+        Yaml::AliasReplayLimitExceeded { .. }
+        | Yaml::AliasExpansionLimitExceeded { .. }
+        | Yaml::AliasReplayCounterOverflow { .. } => {
+            format!("repeats more than {} values by aliases", limits::ALIAS_NODES)
+        }
+        Yaml::AliasReplayStackDepthExceeded { .. } => "nests aliases in aliases too deeply".to_owned(),
+        Yaml::Budget { breach, .. } => match breach {
+            Breach::Depth { .. } => {
+                format!("is nested more than {} deep", limits::DEPTH)
+            }
+            Breach::Nodes { .. } | Breach::Events { .. } | Breach::Documents { .. } => {
+                format!("has more than {} values", limits::FILE_NODES)
+            }
+            _ => "has more anchors, aliases or merged text than a spec may have".to_owned(),
+        },
+        // The parser's own guard, which has no variant.
+        other if other.to_string().starts_with("recursion limit") => {
+            format!("is nested more than {} deep", limits::DEPTH)
+        }
+        _ => return None,
+    })
 }
 
 /// The parser's message on one line, without its own words on the place.

@@ -54,15 +54,11 @@ fn bombs_are_refused_in_bounded_memory() {
         ("merges", merges),
     ] {
         let findings = judge_text(text);
-        let first = codes(&findings).first().copied();
-        assert!(matches!(first, Some(Code::TooLarge | Code::Syntax)), "{name}: {findings:?}");
-        assert!(findings.len() <= 2, "{name}: {findings:?}");
+        assert_eq!(codes(&findings), [Code::TooLarge], "{name}: {findings:?}");
     }
 
-    let wide = format!("kind: [{}]\n", "1,".repeat(2_000_000));
-    assert_eq!(codes(&judge_text(wide)), [Code::TooLarge]);
     // Many small documents are bounded by the nodes of the file, not of each.
-    let many = "{a: [1, 2, 3, 4, 5, 6, 7, 8, 9]}\n---\n".repeat(200_000);
+    let many = "{a: [1, 2, 3, 4, 5, 6, 7, 8, 9]}\n---\n".repeat(50_000);
     assert!(codes(&judge_text(many)).contains(&Code::TooLarge));
 
     if let (Some(before), Some(after)) = (before, peak_memory()) {
