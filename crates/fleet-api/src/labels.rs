@@ -14,6 +14,9 @@ pub const CONTROL: &str = "tenantfleet.dev/control";
 pub const REVISION: &str = "tenantfleet.dev/revision";
 /// The phase of the bundle in which an object is applied.
 pub const PHASE: &str = "tenantfleet.dev/phase";
+/// On every object of a baseline: the hash of what fleet wants of it. A restart compares it, and writes nothing
+/// to a cluster where all are as wanted.
+pub const INTENT: &str = "tenantfleet.dev/intent-hash";
 
 /// On a Tenant: repeats the tenant's name to confirm that its cluster and data may be deleted although
 /// deletion protection is on.
