@@ -1,6 +1,6 @@
 //! Plain questions to servers on this machine: is it ready, which version is it.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::{Request, body::Bytes, client::conn::http1};
@@ -11,7 +11,10 @@ use hyper_util::{
 };
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject};
-use tokio::net::UnixStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::{TcpStream, UnixStream},
+};
 
 use crate::{certificates::Certified, error::Error};
 
@@ -39,11 +42,11 @@ impl Ask {
     pub(crate) async fn get(&self, path: &str) -> Result<(u16, String), Error> {
         let url = format!("{}{path}", self.base);
         let request = Request::get(&url).body(Empty::new()).map_err(|e| Error::ask(&url, e))?;
-        let answer = async {
+        within(&url, async {
             let response = self.client.request(request).await.map_err(|e| Error::ask(&url, e))?;
             read(&url, response).await
-        };
-        tokio::time::timeout(ANSWER_TIMEOUT, answer).await.map_err(|e| Error::ask(&url, e))?
+        })
+        .await
     }
 
     /// The body of a GET that must be answered with 200.
@@ -61,29 +64,48 @@ impl Ask {
 /// Status and body of a GET over a Unix socket.
 pub(crate) async fn get_over_socket(socket: &Path, path: &str) -> Result<(u16, String), Error> {
     let url = format!("{}{path}", socket.display());
-    let answer = async {
-        let stream = UnixStream::connect(socket).await.map_err(|e| Error::ask(&url, e))?;
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|e| Error::ask(&url, e))?;
-        let request = Request::get(path)
-            .header("host", "localhost")
-            .body(Empty::<Bytes>::new())
-            .map_err(|e| Error::ask(&url, e))?;
-        let exchange = async {
-            let response = sender.send_request(request).await.map_err(|e| Error::ask(&url, e))?;
-            read(&url, response).await
-        };
-        tokio::pin!(exchange, connection);
-        // The connection is driven beside the exchange, and ends with it.
-        tokio::select! {
-            answer = &mut exchange => answer,
-            ended = &mut connection => {
-                ended.map_err(|e| Error::ask(&url, e))?;
-                exchange.await
-            }
-        }
+    let connect = UnixStream::connect(socket);
+    within(&url, async { get_on(connect.await.map_err(|e| Error::ask(&url, e))?, &url, path).await }).await
+}
+
+/// Status and body of a plain HTTP GET to a server on this machine.
+///
+/// # Errors
+/// When nothing is answered within ten seconds, or more than a mebibyte is.
+pub async fn get_over_http(address: SocketAddr, path: &str) -> Result<(u16, String), Error> {
+    let url = format!("http://{address}{path}");
+    let connect = TcpStream::connect(address);
+    within(&url, async { get_on(connect.await.map_err(|e| Error::ask(&url, e))?, &url, path).await }).await
+}
+
+async fn within<T>(url: &str, answer: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::time::timeout(ANSWER_TIMEOUT, answer).await.map_err(|e| Error::ask(url, e))?
+}
+
+async fn get_on(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    url: &str,
+    path: &str,
+) -> Result<(u16, String), Error> {
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(|e| Error::ask(url, e))?;
+    let request = Request::get(path)
+        .header("host", "localhost")
+        .body(Empty::<Bytes>::new())
+        .map_err(|e| Error::ask(url, e))?;
+    let exchange = async {
+        let response = sender.send_request(request).await.map_err(|e| Error::ask(url, e))?;
+        read(url, response).await
     };
-    tokio::time::timeout(ANSWER_TIMEOUT, answer).await.map_err(|e| Error::ask(&url, e))?
+    tokio::pin!(exchange, connection);
+    // The connection is driven beside the exchange, and ends with it.
+    tokio::select! {
+        answer = &mut exchange => answer,
+        ended = &mut connection => {
+            ended.map_err(|e| Error::ask(url, e))?;
+            exchange.await
+        }
+    }
 }
 
 async fn read(url: &str, response: hyper::Response<hyper::body::Incoming>) -> Result<(u16, String), Error> {

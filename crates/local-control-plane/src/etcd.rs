@@ -63,6 +63,7 @@ impl Etcd {
             program: assets.etcd().to_path_buf(),
             args: args.to_vec(),
             env: Vec::new(),
+            unset: Vec::new(),
             dir: dir.clone(),
         })?;
         let etcd = Self { process, socket };

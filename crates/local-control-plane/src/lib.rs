@@ -35,6 +35,7 @@ mod private_files;
 mod process;
 pub mod test_support;
 
+pub use ask::get_over_http;
 pub use assets::{Assets, Places, Servers};
 pub use certificates::{Authority, Certified};
 pub use control_plane::{ControlPlane, ControlPlaneReport, ControlPlaneSpec};
@@ -46,4 +47,4 @@ pub use identity::ProcessIdentity;
 pub use minor::{Minor, MinorError};
 pub use ports::free_port;
 pub use private_files::{create_private_dir, write_private};
-pub use process::{Exit, ProcessReport, ProcessSpec, ServerProcess};
+pub use process::{Exit, ProcessReport, ProcessSpec, ServerProcess, log_end};

@@ -41,6 +41,8 @@ pub struct ProcessSpec {
     pub args: Vec<String>,
     /// Environment variables that it gets on top of ours.
     pub env: Vec<(String, String)>,
+    /// Environment variables of ours that it does not get.
+    pub unset: Vec<String>,
     /// The folder of `NAME.log` and `NAME.pid`. A log is appended to.
     pub dir: PathBuf,
 }
@@ -121,7 +123,7 @@ impl ServerProcess {
     /// # Errors
     /// When its files cannot be written, or it cannot be started.
     pub fn start(spec: ProcessSpec) -> Result<Self, Error> {
-        let ProcessSpec { name, program, args, env, dir } = spec;
+        let ProcessSpec { name, program, args, env, unset, dir } = spec;
         create_private_dir(&dir)?;
         let log = dir.join(format!("{name}.log"));
         let pid_file = dir.join(format!("{name}.pid"));
@@ -134,6 +136,9 @@ impl ServerProcess {
         // of ours. The kernel sends the signal when the thread that forked ends, hence the spawner thread.
         let mut command = Command::new("setpriv");
         command.args(["--pdeathsig", "KILL", "--"]).arg(&program).args(&args).envs(env);
+        for name in unset {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::null()).stdout(output).stderr(errors);
         if !program.is_file() {
             let source = io::Error::from(io::ErrorKind::NotFound);
@@ -289,8 +294,8 @@ impl Waiter {
     }
 }
 
-/// The last lines of a log, at most [`LOG_END_LINES`], none from before `start`.
-pub(crate) fn log_end(log: &Path, start: u64) -> String {
+/// The last lines of a log, at most twenty, none from before `start` (a place in bytes).
+pub fn log_end(log: &Path, start: u64) -> String {
     let read = || -> io::Result<String> {
         let mut file = File::open(log)?;
         let length = file.metadata()?.len();
@@ -352,6 +357,7 @@ mod tests {
             program: PathBuf::from("/bin/sh"),
             args: vec!["-c".to_owned(), script.to_owned()],
             env: Vec::new(),
+            unset: Vec::new(),
             dir: dir.to_path_buf(),
         }
     }

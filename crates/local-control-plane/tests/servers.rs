@@ -1,4 +1,5 @@
 //! Control planes of both minors, for real.
+#![expect(clippy::unwrap_used, reason = "what the tests share panics as they do")]
 
 use std::{
     path::Path,
