@@ -14,7 +14,7 @@ use crate::{
     object::{self, Kind, Object, Typed},
     place,
     rules::{self, Problem, References},
-    text::shown,
+    text::{escaped, shown},
     validated::ValidatedFleet,
 };
 
@@ -68,8 +68,8 @@ pub fn check(loaded: &Loaded, context: &Context<'_>) -> Result<Checked, Vec<Find
                 severity: fault.severity,
                 code: fault.code,
                 path: fault.path.clone(),
-                message: fault.message.clone(),
-                hint: fault.hint.clone(),
+                message: escaped(fault.message.clone()),
+                hint: fault.hint.clone().map(escaped),
             };
             add(problem, Some(fault.at).filter(|at| at.line > 0));
         }

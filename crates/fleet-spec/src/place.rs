@@ -24,7 +24,7 @@ pub(crate) fn finding(
         severity,
         code,
         place: (at.line > 0).then(|| Place {
-            file: source.name.clone(),
+            file: text::escaped(source.name.clone()),
             line: at.line as usize,
             column: at.column as usize,
         }),

@@ -20,6 +20,14 @@ pub(crate) fn shown(text: &str) -> String {
     out
 }
 
+/// A message with whatever a terminal would obey escaped: names of the spec get into messages by many ways.
+pub(crate) fn escaped(message: String) -> String {
+    if !message.chars().any(is_unsafe) {
+        return message;
+    }
+    message.chars().flat_map(|c| if is_unsafe(c) { c.escape_default().collect() } else { vec![c] }).collect()
+}
+
 /// Characters that move a cursor, change a colour or reorder a line.
 pub(crate) fn is_unsafe(c: char) -> bool {
     c.is_control()

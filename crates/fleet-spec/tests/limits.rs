@@ -167,6 +167,8 @@ fn yaml_like() -> impl Strategy<Value = String> {
         ),
         Just("---\n".to_owned()),
         Just("- &a [1, *a]\n".to_owned()),
+        Just("  class: \"a\\tb\\e[31m\"\n".to_owned()),
+        Just("kind: Baseline\nmetadata: {name: \"a\\tc\"}\nspec: {}\n".to_owned()),
         Just("<<: *a\n".to_owned()),
         "[ \\t\\n:,{}\\[\\]&*!|>'\"%@`#?-]{0,12}",
         "\\PC{0,8}",

@@ -27,6 +27,7 @@ use serde::Serialize;
 use crate::{
     field_path::FieldPath,
     finding::{Code, Severity},
+    text::escaped,
 };
 
 /// A fault of an object, without a place in a file.
@@ -47,15 +48,15 @@ pub struct Problem {
 
 impl Problem {
     pub(crate) fn error(code: Code, path: FieldPath, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, code, path, message: message.into(), hint: None }
+        Self { severity: Severity::Error, code, path, message: escaped(message.into()), hint: None }
     }
 
     pub(crate) fn warning(code: Code, path: FieldPath, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Warning, code, path, message: message.into(), hint: None }
+        Self { severity: Severity::Warning, code, path, message: escaped(message.into()), hint: None }
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(escaped(hint.into()));
         self
     }
 }
