@@ -14,6 +14,7 @@ mod launch_template;
 mod leftovers;
 mod observe;
 pub mod operations;
+pub mod policy;
 mod provider;
 mod read;
 mod requests;
