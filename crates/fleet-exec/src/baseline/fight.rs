@@ -82,6 +82,11 @@ impl Repairs {
         self.fight.as_ref().map(|fight| fight.other.as_str())
     }
 
+    /// When an object that is as wanted again is to be looked at, to see whether the fight is over.
+    pub(crate) fn review_at(&self) -> Option<Instant> {
+        self.fight.as_ref().map(|fight| fight.until)
+    }
+
     /// Until when the object is left alone.
     pub(crate) fn blocked_until(&self, now: Instant) -> Option<Instant> {
         self.fight.as_ref().map(|fight| fight.until).filter(|until| *until > now)

@@ -227,10 +227,11 @@ impl Job {
             }
             other => other?,
         };
+        let live = identify(&written, place)?;
         match judge(wanted, &written, self.image) {
             Judgement::Holds => {
                 let image = self.image.or_else(|| learn(&written));
-                Ok(self.written(identify(&written, place)?, image, written))
+                Ok(self.written(live, image, written))
             }
             Judgement::Leaving => Ok(Outcome::Leaving),
             Judgement::Short | Judgement::Suspicious => {

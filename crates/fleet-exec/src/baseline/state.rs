@@ -307,6 +307,7 @@ impl State {
             // Lists leave out what every item has in common.
             let mut item = (*item).clone();
             item["kind"] = Value::from(resource.kind.clone());
+            item["apiVersion"] = Value::from(resource.api_version.clone());
             let metadata = item.get("metadata").unwrap_or(&Value::Null);
             let intent = metadata.pointer("/annotations").and_then(|all| all.get(labels::INTENT));
             let of_this_intent = intent.and_then(Value::as_str) == Some(slot.hash.as_str());
@@ -461,7 +462,15 @@ impl State {
             let mut due = Vec::new();
             for (at, slot) in self.slots.iter().enumerate().filter(|(_, slot)| slot.phase == phase) {
                 let unread = self.kinds.get(slot.kind).is_none_or(|kind| !kind.read);
-                if slot.need == Need::Nothing || unread {
+                if unread {
+                    continue;
+                }
+                if slot.need == Need::Nothing {
+                    match slot.repairs.review_at() {
+                        Some(at_last) if at_last <= now => due.push(at),
+                        Some(at_last) => later(at_last),
+                        None => {}
+                    }
                     continue;
                 }
                 let until = slot.fault.as_ref().map(|fault| fault.until).max(slot.repairs.blocked_until(now));

@@ -56,7 +56,7 @@ pub enum Change {
 pub async fn apply(client: &Client, object: &Value, options: &ApplyOptions) -> Result<Applied, HubError> {
     let target = Target::of(client, object)?;
     let failed = |source| HubError::Apply { kind: target.kind.clone(), name: target.name.clone(), source };
-    let before = target.api.get_metadata_opt(&target.name).await.map_err(failed)?;
+    let before = target.api.get_opt(&target.name).await.map_err(failed)?;
     let mut wanted = object.clone();
     if let Some(fields) = wanted.as_object_mut() {
         fields.remove("status");
@@ -73,13 +73,8 @@ pub async fn apply(client: &Client, object: &Value, options: &ApplyOptions) -> R
     let after = target.api.patch(&target.name, &params, &Patch::Apply(&wanted)).await.map_err(failed)?;
     let change = match before {
         None => Change::Created,
-        Some(before) if before.metadata.resource_version == after.metadata.resource_version => {
-            Change::Unchanged
-        }
-        // A dry run keeps the version even where something would change.
-        Some(before) if options.dry_run && before.metadata.generation == after.metadata.generation => {
-            Change::Unchanged
-        }
+        // Not by the version: a dry run keeps it even where something would change.
+        Some(before) if says_the_same(&before, &after) => Change::Unchanged,
         Some(_) => Change::Changed,
     };
     Ok(Applied { kind: target.kind, name: target.name, change })
@@ -101,6 +96,19 @@ pub async fn apply_all(
         }
     }
     results.into_iter().flatten().collect()
+}
+
+fn says_the_same(before: &DynamicObject, after: &DynamicObject) -> bool {
+    let said = |object: &DynamicObject| {
+        let mut data = object.data.clone();
+        // A controller may write the status between our read and our write.
+        data.as_object_mut().map(|fields| fields.remove("status"));
+        data
+    };
+    said(before) == said(after)
+        && before.metadata.labels == after.metadata.labels
+        && before.metadata.annotations == after.metadata.annotations
+        && before.metadata.finalizers == after.metadata.finalizers
 }
 
 fn rank(object: &Value) -> usize {

@@ -1,0 +1,14 @@
+//! The crate against servers: hostile ones in this process, and real API servers with their controllers.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what it expects by failing"
+)]
+
+mod drain;
+mod engine;
+mod fake;
+mod hostile;
+mod hub;
+mod support;
