@@ -6,6 +6,7 @@
     reason = "a test says what it expects by failing"
 )]
 
+mod catalogue;
 mod drain;
 mod engine;
 mod fake;
