@@ -17,7 +17,9 @@ use crate::{
 /// Makes the call of an EKS operation, and turns its error into ours.
 macro_rules! send {
     ($session:expr, $operation:expr, $request:expr) => {
-        $session.call(async { $request.send().await.map_err(|error| from_sdk($operation, error)) }).await
+        $session
+            .call(Box::pin(async { $request.send().await.map_err(|error| from_sdk($operation, error)) }))
+            .await
     };
 }
 
@@ -30,11 +32,11 @@ pub(crate) async fn carry_out(
 ) -> Result<Outcome, ProviderError> {
     let on = |error: CallError| error.on(&target.cluster_name);
     let (needs_cluster, part) = reads_for(action, &step.expects);
-    let seen = look(session, target, needs_cluster, part.as_ref()).await.map_err(on)?;
+    let seen = Box::pin(look(session, target, needs_cluster, part.as_ref())).await.map_err(on)?;
     if judge(step, action, &seen, target)? == Judgement::AlreadyDone {
         return Ok(Outcome::default());
     }
-    match act(session, target, action, &step.token).await {
+    match Box::pin(act(session, target, action, &step.token)).await {
         Ok(outcome) => Ok(outcome),
         Err(error) if error.is_no_change() => Ok(Outcome::default()),
         Err(error) if action.deletes() && error.is_not_found() => Ok(Outcome::default()),

@@ -6,7 +6,10 @@ use fleet_api::{
     eks::{AddonOffer, ClusterTarget, EksCluster, EksClusterStatus, EksObservation, EksUpdate, Focus, Part},
     step::Seen,
 };
-use futures::future::join_all;
+use futures::{
+    FutureExt,
+    future::{BoxFuture, join_all},
+};
 use jiff::Timestamp;
 
 use crate::{error::CallError, launch_template, leftovers, read, session::Session};
@@ -21,7 +24,7 @@ pub(crate) async fn observe(
     let cluster = read::cluster(session, name).await?;
     let answers = parts_answer(cluster.as_ref());
     let (update, nodegroups, addons, access_entries, pod_identities) = tokio::join!(
-        when(answers, update(session, name, focus)),
+        when(answers, update(session, name, focus).boxed()),
         when(answers, seen(read::nodegroups(session, name))),
         when(answers, seen(read::addons(session, name))),
         when(answers, seen(read::access_entries(session, name))),
@@ -37,8 +40,8 @@ pub(crate) async fn observe(
     let (launch_templates, leftovers, versions, addon_offers) = tokio::join!(
         seen(launch_template::owned_by(session, &target.owner_uid, None)),
         when(focus.leftovers, seen(leftovers::sweep(session, target))),
-        read::versions(session),
-        offers(session, &focus.addons),
+        read::versions(session).boxed(),
+        offers(session, &focus.addons).boxed(),
     );
     if cluster.is_none() {
         session.cache.forget(name);
@@ -70,15 +73,19 @@ fn parts_answer(cluster: Option<&EksCluster>) -> bool {
     })
 }
 
-async fn when<T>(asked: bool, look: impl Future<Output = Seen<T>>) -> Seen<T> {
+async fn when<T>(asked: bool, look: BoxFuture<'_, Seen<T>>) -> Seen<T> {
     if asked { look.await } else { Seen::not_looked_at() }
 }
 
-async fn seen<T>(read: impl Future<Output = Result<T, CallError>>) -> Seen<T> {
-    match read.await {
-        Ok(found) => Seen::Present(found),
-        Err(error) => Seen::Unknown { why: error.why() },
-    }
+/// In a box, because ten of these run at once in one future.
+fn seen<'a, T>(read: impl Future<Output = Result<T, CallError>> + Send + 'a) -> BoxFuture<'a, Seen<T>> {
+    let look = async {
+        match read.await {
+            Ok(found) => Seen::Present(found),
+            Err(error) => Seen::Unknown { why: error.why() },
+        }
+    };
+    look.boxed()
 }
 
 async fn update(session: &Session, cluster: &str, focus: &Focus) -> Seen<EksUpdate> {

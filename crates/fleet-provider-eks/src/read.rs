@@ -29,7 +29,9 @@ macro_rules! all_pages {
         let mut pages = $request.into_paginator().send();
         let mut items = Vec::new();
         while let Some(page) = $session
-            .call(async { pages.next().await.transpose().map_err(|error| from_sdk($operation, error)) })
+            .call(Box::pin(async {
+                pages.next().await.transpose().map_err(|error| from_sdk($operation, error))
+            }))
             .await?
         {
             items.extend(page.$field.unwrap_or_default());
@@ -42,12 +44,13 @@ macro_rules! all_pages {
 async fn described<T, E>(
     session: &Session,
     operation: &'static str,
-    send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>>,
+    send: impl Future<Output = Result<T, SdkError<E, HttpResponse>>> + Send,
 ) -> Read<Option<T>>
 where
     E: aws_sdk_eks::error::ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
 {
-    let answer = session.call(async { send.await.map_err(|error| from_sdk(operation, error)) }).await;
+    let call = Box::pin(async { send.await.map_err(|error| from_sdk(operation, error)) });
+    let answer = session.call(call).await;
     match answer {
         Ok(found) => Ok(Some(found)),
         Err(error) if error.is_not_found() => Ok(None),

@@ -9,17 +9,15 @@ use std::{
 
 use aws_config::{Region, SdkConfig};
 use aws_credential_types::Credentials;
-use aws_sdk_eks::config::{
-    IdentityCache, SharedCredentialsProvider,
-    retry::{RetryConfig, RetryPartition},
-};
+use aws_sdk_eks::config::{IdentityCache, SharedCredentialsProvider, retry::RetryPartition};
 use fleet_api::eks::ClusterTarget;
 use fleet_provider::ErrorClass;
+use futures::future::BoxFuture;
 
 use crate::{
     bucket::{Pace, Rate},
     cache::Cache,
-    credentials::{ATTEMPTS, AssumedRole, Role, timeouts},
+    credentials::{AssumedRole, Role},
     endpoint::Endpoints,
     error::CallError,
     signed::{Call, SignedClient},
@@ -43,10 +41,10 @@ impl Session {
     }
 
     /// Makes a call of the EKS client when it is this session's turn, and tells everybody when it was throttled.
-    pub(crate) async fn call<T>(
-        &self,
-        call: impl Future<Output = Result<T, CallError>>,
-    ) -> Result<T, CallError> {
+    ///
+    /// The call comes in a box: the SDK's futures are large, and many of them in one would not fit a thread's
+    /// stack.
+    pub(crate) async fn call<T>(&self, call: BoxFuture<'_, Result<T, CallError>>) -> Result<T, CallError> {
         // The SDK reports credentials that cannot be had as a request that could not be sent. Asked for here,
         // their absence keeps its own reason.
         self.credentials().await?;
@@ -58,7 +56,8 @@ impl Session {
     pub(crate) async fn send(&self, call: &Call) -> Result<String, CallError> {
         let credentials = self.credentials().await?;
         self.pace.turn().await;
-        self.heed(self.signed.send(call, &self.endpoints, &credentials).await).await
+        let answer = Box::pin(self.signed.send(call, &self.endpoints, &credentials)).await;
+        self.heed(answer).await
     }
 
     async fn heed<T>(&self, answer: Result<T, CallError>) -> Result<T, CallError> {
@@ -95,9 +94,9 @@ struct SessionKey {
 impl Sessions {
     pub(crate) fn new(ambient: SdkConfig, rate: Rate) -> std::io::Result<Self> {
         Ok(Self {
+            signed: SignedClient::new(ambient.retry_config())?,
             ambient,
             rate,
-            signed: SignedClient::new()?,
             open: Mutex::default(),
             paces: Mutex::default(),
             caches: Mutex::default(),
@@ -125,9 +124,7 @@ impl Sessions {
         let eks = aws_sdk_eks::config::Builder::from(&config)
             .credentials_provider(SharedCredentialsProvider::new(assumed.clone()))
             .identity_cache(IdentityCache::no_cache())
-            .retry_config(RetryConfig::standard().with_max_attempts(ATTEMPTS))
             .retry_partition(RetryPartition::new(format!("eks-{partition}")))
-            .timeout_config(timeouts())
             .build();
         let place = (account.clone(), region.clone());
         let mut paces = self.paces.lock().unwrap_or_else(PoisonError::into_inner);

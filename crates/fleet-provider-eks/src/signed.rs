@@ -4,6 +4,7 @@
 use std::time::{Duration, SystemTime};
 
 use aws_credential_types::Credentials;
+use aws_sdk_eks::config::retry::RetryConfig;
 use aws_sigv4::{
     http_request::{SignableBody, SignableRequest, SigningSettings, sign},
     sign::v4,
@@ -29,15 +30,20 @@ use crate::{
 const LONGEST_ANSWER: usize = 8 * 1024 * 1024;
 /// How long one try may take.
 const TRY: Duration = Duration::from_secs(20);
-/// The wait before the second try; it doubles from try to try.
-const FIRST_WAIT: Duration = Duration::from_millis(400);
-/// The longest wait between two tries.
-const LONGEST_WAIT: Duration = Duration::from_secs(8);
 
 /// Sends signed requests. Clones share connections.
 #[derive(Debug, Clone)]
 pub(crate) struct SignedClient {
     http: Client<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    retries: Retries,
+}
+
+/// How often a call is tried, and how long is waited between two tries.
+#[derive(Debug, Clone, Copy)]
+struct Retries {
+    attempts: u32,
+    first_wait: Duration,
+    longest_wait: Duration,
 }
 
 /// One request, without its signature.
@@ -93,8 +99,16 @@ fn encoded(text: &str) -> String {
 }
 
 impl SignedClient {
-    /// A client with the system's certificates; an error when there are none.
-    pub(crate) fn new() -> std::io::Result<Self> {
+    /// A client with the system's certificates, an error when there are none. It tries as often as the SDK's
+    /// clients do.
+    pub(crate) fn new(retries: Option<&RetryConfig>) -> std::io::Result<Self> {
+        let standard = RetryConfig::standard().with_max_attempts(ATTEMPTS);
+        let config = retries.unwrap_or(&standard);
+        let retries = Retries {
+            attempts: config.max_attempts(),
+            first_wait: config.initial_backoff(),
+            longest_wait: config.max_backoff(),
+        };
         let connector = hyper_rustls::HttpsConnectorBuilder::new()
             .with_provider_and_native_roots(rustls::crypto::aws_lc_rs::default_provider())?
             .https_or_http()
@@ -103,7 +117,7 @@ impl SignedClient {
             .build();
         let http =
             Client::builder(TokioExecutor::new()).pool_idle_timeout(Duration::from_secs(30)).build(connector);
-        Ok(Self { http })
+        Ok(Self { http, retries })
     }
 
     /// Sends a call, and sends it again while the answer says that another try may help.
@@ -121,10 +135,10 @@ impl SignedClient {
                 Err(error) => error,
             };
             let again = matches!(error.class, ErrorClass::Throttled | ErrorClass::Transient);
-            if !again || error.is_about_credentials() || attempt >= ATTEMPTS {
+            if !again || error.is_about_credentials() || attempt >= self.retries.attempts {
                 return Err(error);
             }
-            tokio::time::sleep(wait_before(attempt, uuid::Uuid::new_v4().as_u128())).await;
+            tokio::time::sleep(self.retries.wait_after(attempt, uuid::Uuid::new_v4().as_u128())).await;
             attempt += 1;
         }
     }
@@ -166,13 +180,15 @@ impl SignedClient {
     }
 }
 
-/// The wait before the try after `attempt`: doubling, with the upper half at random, so that clients who were
-/// refused together do not come back together.
-fn wait_before(attempt: u32, random: u128) -> Duration {
-    let whole = FIRST_WAIT.saturating_mul(1 << attempt.saturating_sub(1).min(10)).min(LONGEST_WAIT);
-    let half = whole / 2;
-    let share = u32::try_from(random % 1000).unwrap_or_default();
-    half + half * share / 1000
+impl Retries {
+    /// The wait after a try, counted from 1: doubling, with the upper half at random, so that clients who were
+    /// refused together do not come back together.
+    fn wait_after(self, attempt: u32, random: u128) -> Duration {
+        let doubled = self.first_wait.saturating_mul(1 << attempt.saturating_sub(1).min(10));
+        let half = doubled.min(self.longest_wait) / 2;
+        let share = u32::try_from(random % 1000).unwrap_or_default();
+        half + half * share / 1000
+    }
 }
 
 /// The refusal that an error answer stands for: XML of the query protocol, or JSON.
@@ -252,9 +268,14 @@ mod tests {
 
     #[test]
     fn waits_double_and_stay_between_half_and_whole() {
+        let retries = Retries {
+            attempts: 6,
+            first_wait: Duration::from_millis(400),
+            longest_wait: Duration::from_secs(8),
+        };
         for (attempt, whole) in [(1, 400), (2, 800), (3, 1600), (6, 8000), (40, 8000)] {
             for random in [0, 499, 999, u128::MAX] {
-                let wait = wait_before(attempt, random).as_millis();
+                let wait = retries.wait_after(attempt, random).as_millis();
                 assert!(wait >= whole / 2 && wait <= whole, "{attempt} {random} {wait}");
             }
         }
