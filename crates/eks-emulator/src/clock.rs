@@ -1,4 +1,5 @@
-//! Time as the emulator has it: the machine's clock and an offset that tests advance.
+//! Time as the emulator has it: the machine's clock, by which callers sign, and the same with an offset that tests
+//! advance, by which everything in the emulator's world begins and ends.
 
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -27,7 +28,10 @@ impl Serialize for Epoch {
 impl<'de> Deserialize<'de> for Epoch {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let seconds = f64::deserialize(deserializer)?;
-        #[expect(clippy::cast_possible_truncation, reason = "milliseconds of any year that jiff knows fit in 64 bits")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "milliseconds of any year that jiff knows fit in 64 bits"
+        )]
         Timestamp::from_millisecond((seconds * 1000.0).round() as i64).map(Self).map_err(de::Error::custom)
     }
 }

@@ -25,7 +25,7 @@ pub(crate) struct ApiError {
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $status:ident $code:literal;)*) => {
         impl ApiError {
-            $($(#[$doc])* pub fn $name(message: impl Into<String>) -> Self {
+            $($(#[$doc])* pub(crate) fn $name(message: impl Into<String>) -> Self {
                 Self::new(StatusCode::$status, $code, message)
             })*
         }

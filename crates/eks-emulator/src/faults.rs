@@ -155,7 +155,8 @@ mod tests {
 
     #[test]
     fn a_throttle_happens_as_often_as_planned() {
-        let mut faults = plan(r#"[{"id": "1", "effect": "throttle", "times": 2, "operation": "DescribeCluster"}]"#);
+        let mut faults =
+            plan(r#"[{"id": "1", "effect": "throttle", "times": 2, "operation": "DescribeCluster"}]"#);
         assert_eq!(strike(&mut faults, "ListClusters", "1", None), Struck::default());
         for _ in 0..2 {
             let struck = strike(&mut faults, "DescribeCluster", "1", Some("a"));

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use crate::{
     seed::{Principal, Seed, allows},
-    sigv4::{Signed, SignatureFault},
+    sigv4::{SignatureFault, Signed},
     state::Shared,
 };
 
@@ -53,7 +53,9 @@ impl Caller {
     pub(crate) fn user_id(&self) -> String {
         match &self.kind {
             CallerKind::User { name } => unique_id("AIDA", &self.account, name),
-            CallerKind::Role { name, session } => format!("{}:{session}", unique_id("AROA", &self.account, name)),
+            CallerKind::Role { name, session } => {
+                format!("{}:{session}", unique_id("AROA", &self.account, name))
+            }
         }
     }
 

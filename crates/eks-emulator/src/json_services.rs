@@ -103,8 +103,10 @@ fn tagged(call: &Call<'_>) -> BTreeMap<String, BTreeMap<String, String>> {
     let shared = call.state.shared();
     for template in shared.launch_templates.values() {
         if template.account == call.caller.account && template.region == call.region {
-            let arn =
-                format!("arn:aws:ec2:{}:{}:launch-template/{}", template.region, template.account, template.id);
+            let arn = format!(
+                "arn:aws:ec2:{}:{}:launch-template/{}",
+                template.region, template.account, template.id
+            );
             all.insert(arn, template.tags.clone());
         }
     }
@@ -132,11 +134,13 @@ fn get_resources(call: &mut Call<'_>, body: &[u8]) -> Answer {
     };
     let after = request.pagination_token.unwrap_or_default();
     let size = request.resources_per_page.unwrap_or(50).clamp(1, 100);
-    let mut rest = tagged(call).into_iter().filter(|(arn, tags)| passes(tags) && of_type(arn) && *arn > after);
+    let mut rest =
+        tagged(call).into_iter().filter(|(arn, tags)| passes(tags) && of_type(arn) && *arn > after);
     let mut page = Vec::new();
     let mut last = String::new();
     for (arn, tags) in rest.by_ref().take(size) {
-        let tags: Vec<Value> = tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
+        let tags: Vec<Value> =
+            tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect();
         page.push(json!({ "ResourceARN": arn, "Tags": tags }));
         last = arn;
     }
@@ -184,8 +188,12 @@ fn describe_log_groups(call: &mut Call<'_>, body: &[u8]) -> Answer {
     names.dedup();
     let groups: Vec<Value> = names
         .iter()
-        .filter(|name| request.log_group_name_prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix.as_str())))
-        .filter(|name| request.log_group_name_pattern.as_ref().is_none_or(|part| name.contains(part.as_str())))
+        .filter(|name| {
+            request.log_group_name_prefix.as_ref().is_none_or(|prefix| name.starts_with(prefix.as_str()))
+        })
+        .filter(|name| {
+            request.log_group_name_pattern.as_ref().is_none_or(|part| name.contains(part.as_str()))
+        })
         .map(|name| {
             let arn = format!("arn:aws:logs:{}:{}:log-group:{name}", call.region, call.caller.account);
             json!({
@@ -213,7 +221,11 @@ mod tests {
             ("arn:aws:ec2:r:1:volume/vol-1", "ec2", true),
             ("arn:aws:ec2:r:1:volume/vol-1", "ec2:instance", false),
             ("arn:aws:eks:r:1:cluster/a", "eks:cluster", true),
-            ("arn:aws:elasticloadbalancing:r:1:loadbalancer/net/a", "elasticloadbalancing:loadbalancer", true),
+            (
+                "arn:aws:elasticloadbalancing:r:1:loadbalancer/net/a",
+                "elasticloadbalancing:loadbalancer",
+                true,
+            ),
             ("arn:aws:eks:r:1:cluster/a", "ec2", false),
         ] {
             assert_eq!(is_of_type(arn, wanted), is, "{arn} {wanted}");

@@ -10,7 +10,8 @@
 //! the cluster's minor serves its endpoint, asks back who a token speaks for, and is replaced by the next minor over
 //! the same data when an upgrade is accepted.
 //!
-//! Time is the machine's and an offset that `POST /_emulator/clock` advances. `POST /_emulator/faults` plans what goes
+//! Time is the machine's and an offset that `POST /_emulator/clock` advances; signatures, sessions and tokens go by the
+//! machine's clock alone, because their callers do. `POST /_emulator/faults` plans what goes
 //! wrong. The state folder keeps everything: an emulator that was killed goes on where it was.
 
 pub mod durations;

@@ -6,8 +6,8 @@ use crate::{
     clock::Epoch,
     eks::catalogue,
     model::{
-        Change, ClusterRecord, ClusterStatus, Health, Issue, Minor, NodegroupResources, Part, PartStatus, Update,
-        UpdateStatus, Upgraded,
+        Change, ClusterRecord, ClusterStatus, Health, Issue, Minor, NodegroupResources, Part, PartStatus,
+        Update, UpdateStatus, Upgraded,
     },
 };
 
@@ -229,7 +229,8 @@ fn advance_nodegroups(record: &mut ClusterRecord, now: Timestamp) {
                     shown.health.issues.push(issue);
                 } else {
                     shown.status = PartStatus::Active;
-                    shown.resources = Some(NodegroupResources::named(&shown.nodegroup_name, &shown.nodegroup_arn));
+                    shown.resources =
+                        Some(NodegroupResources::named(&shown.nodegroup_name, &shown.nodegroup_arn));
                 }
             }
             _ => {}

@@ -116,7 +116,9 @@ impl Protocol {
 /// EC2 has words of its own for what the front of every service refuses. Source: docs (EC2 API error codes).
 fn ec2_code(refusal: &ApiError) -> (StatusCode, &'static str) {
     match refusal.code {
-        "InvalidSignatureException" | "UnrecognizedClientException" => (StatusCode::UNAUTHORIZED, "AuthFailure"),
+        "InvalidSignatureException" | "UnrecognizedClientException" => {
+            (StatusCode::UNAUTHORIZED, "AuthFailure")
+        }
         "ExpiredTokenException" => (StatusCode::BAD_REQUEST, "RequestExpired"),
         "AccessDeniedException" => (StatusCode::FORBIDDEN, "UnauthorizedOperation"),
         "ThrottlingException" => (StatusCode::SERVICE_UNAVAILABLE, "RequestLimitExceeded"),

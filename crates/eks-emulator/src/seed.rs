@@ -171,9 +171,9 @@ impl Region {
 
     /// The network of a security group.
     pub fn vpc_of_security_group(&self, id: &str) -> Option<&str> {
-        self.vpcs.iter().find_map(|(vpc, network)| {
-            network.security_groups.contains_key(id).then_some(vpc.as_str())
-        })
+        self.vpcs
+            .iter()
+            .find_map(|(vpc, network)| network.security_groups.contains_key(id).then_some(vpc.as_str()))
     }
 }
 

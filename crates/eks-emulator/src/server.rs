@@ -87,7 +87,11 @@ async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) 
     }
 }
 
-async fn aws(State(control): State<Arc<Control>>, Extension(reset): Extension<Reset>, request: Request) -> Response {
+async fn aws(
+    State(control): State<Arc<Control>>,
+    Extension(reset): Extension<Reset>,
+    request: Request,
+) -> Response {
     let (parts, body) = request.into_parts();
     let body = match Limited::new(body, LONGEST_BODY).collect().await {
         Ok(body) => body.to_bytes().to_vec(),

@@ -56,7 +56,10 @@ pub(crate) struct Session {
 
 impl std::fmt::Debug for Session {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Session").field("account", &self.account).field("role", &self.role).finish_non_exhaustive()
+        f.debug_struct("Session")
+            .field("account", &self.account)
+            .field("role", &self.role)
+            .finish_non_exhaustive()
     }
 }
 
@@ -183,7 +186,7 @@ impl State {
         &mut self.shared
     }
 
-    /// Moves every cluster on to a moment, and forgets credentials that are over.
+    /// Moves every cluster on to a moment.
     pub(crate) fn advance(&mut self, now: Timestamp) {
         use crate::lifecycle::{Advanced, advance};
         let mut gone = Vec::new();
@@ -200,8 +203,11 @@ impl State {
                 self.leave_log_group(&key, &record);
             }
         }
-        // Kept for an hour after their end, so that a late caller hears `expired` and not `unknown`.
-        let kept = now.checked_sub(SignedDuration::from_hours(1)).unwrap_or(now);
+    }
+
+    /// Forgets credentials that ended more than an hour ago: until then a late caller hears `expired`, not `unknown`.
+    pub(crate) fn forget_sessions(&mut self, machine_now: Timestamp) {
+        let kept = machine_now.checked_sub(SignedDuration::from_hours(1)).unwrap_or(machine_now);
         if self.shared.sessions.values().any(|session| session.expires_at < kept) {
             self.shared_mut().sessions.retain(|_, session| session.expires_at >= kept);
         }

@@ -118,9 +118,7 @@ fn io_error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Stor
 
 fn folders(dir: &Path) -> Result<Vec<PathBuf>, StoreError> {
     let entries = fs::read_dir(dir).map_err(io_error("read the folder", dir))?;
-    entries
-        .map(|entry| entry.map(|entry| entry.path()).map_err(io_error("read the folder", dir)))
-        .collect()
+    entries.map(|entry| entry.map(|entry| entry.path()).map_err(io_error("read the folder", dir))).collect()
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, StoreError> {

@@ -1,7 +1,7 @@
 //! The part of STS that a manager of many accounts calls: AssumeRole and GetCallerIdentity.
 
 use http::StatusCode;
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     eks::Call,
@@ -44,7 +44,9 @@ fn caller_identity(call: &Call<'_>) -> Vec<Element> {
 fn assume_role(call: &mut Call<'_>, params: &Params) -> Result<Vec<Element>, ApiError> {
     let need = |name: &str| {
         params.get(name).filter(|value| !value.is_empty()).map(str::to_owned).ok_or_else(|| {
-            ApiError::invalid_parameter(format!("1 validation error detected: Value at '{name}' must not be null"))
+            ApiError::invalid_parameter(format!(
+                "1 validation error detected: Value at '{name}' must not be null"
+            ))
         })
     };
     let (arn, session_name) = (need("RoleArn")?, need("RoleSessionName")?);
@@ -68,7 +70,10 @@ fn assume_role(call: &mut Call<'_>, params: &Params) -> Result<Vec<Element>, Api
         account: account.to_owned(),
         role: role.to_owned(),
         session_name: session_name.clone(),
-        expires_at: call.after(SignedDuration::from_secs(seconds)),
+        expires_at: call
+            .machine_now
+            .checked_add(SignedDuration::from_secs(seconds))
+            .unwrap_or(Timestamp::MAX),
     };
     let answer = vec![
         node(
@@ -96,7 +101,9 @@ fn assume_role(call: &mut Call<'_>, params: &Params) -> Result<Vec<Element>, Api
 fn duration(params: &Params, chained: bool) -> Result<i64, ApiError> {
     let seconds = match params.get("DurationSeconds") {
         None => 3600,
-        Some(text) => text.parse().map_err(|_| ApiError::invalid_parameter("DurationSeconds is not a number"))?,
+        Some(text) => {
+            text.parse().map_err(|_| ApiError::invalid_parameter("DurationSeconds is not a number"))?
+        }
     };
     let longest = if chained { 3600 } else { 43_200 };
     match (900..=longest).contains(&seconds) {
@@ -127,7 +134,10 @@ fn check_trust(call: &Call<'_>, params: &Params, arn: &str) -> Result<(), ApiErr
         false => Err(ApiError::new(
             StatusCode::FORBIDDEN,
             "AccessDeniedException",
-            format!("User: {} is not authorized to perform: sts:AssumeRole on resource: {arn}", call.caller.arn()),
+            format!(
+                "User: {} is not authorized to perform: sts:AssumeRole on resource: {arn}",
+                call.caller.arn()
+            ),
         )),
     }
 }

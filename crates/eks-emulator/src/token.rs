@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::{
     identity::{Caller, look_up},
     seed::Seed,
-    sigv4::{CanonicalRequest, Signed, SignatureFault, SignedVia, check_signature, check_time, payload_hash},
+    sigv4::{CanonicalRequest, SignatureFault, Signed, SignedVia, check_signature, check_time, payload_hash},
     state::Shared,
 };
 
@@ -58,7 +58,8 @@ pub(crate) fn verify(
         return Err(TokenFault::Form("longer than 4 KiB"));
     }
     let encoded = token.strip_prefix(PREFIX).ok_or(TokenFault::Form("no `k8s-aws-v1.` at the beginning"))?;
-    let url = URL_SAFE_NO_PAD.decode(encoded).map_err(|_| TokenFault::Form("not base64url without padding"))?;
+    let url =
+        URL_SAFE_NO_PAD.decode(encoded).map_err(|_| TokenFault::Form("not base64url without padding"))?;
     let url = String::from_utf8(url).map_err(|_| TokenFault::Form("not a URL"))?;
     let (scheme, rest) = url.split_once("://").ok_or(TokenFault::Form("not a URL"))?;
     let (host, query) = rest.split_once('?').ok_or(TokenFault::Form("a URL without a query"))?;

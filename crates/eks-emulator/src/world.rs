@@ -25,7 +25,7 @@ use crate::{
     model::{ClusterKey, ClusterRecord, ServerAccess},
     reply::{Protocol, Reply},
     seed::Seed,
-    sigv4::{CanonicalRequest, Signed, SignatureFault, check_signature, check_time, payload_hash},
+    sigv4::{CanonicalRequest, SignatureFault, Signed, check_signature, check_time, payload_hash},
     state::State,
     store::{Store, StoreError},
     sts,
@@ -156,6 +156,7 @@ impl World {
     /// Moves the world on when nobody calls.
     pub(crate) fn tick(&self) {
         let mut state = self.lock();
+        state.forget_sessions(machine_now());
         let now = now_of(&state);
         self.advance(&mut state, now);
         self.save(&mut state);
@@ -190,7 +191,8 @@ impl World {
         let mut state = self.lock();
         let now = now_of(&state);
         self.advance(&mut state, now);
-        let (caller, signed) = match self.authenticate(&state, request, now) {
+        // Whoever calls signs by the machine's clock, and goes on doing so when the emulator's clock is advanced.
+        let (caller, signed) = match self.authenticate(&state, request, machine_now()) {
             Ok(found) => found,
             Err((fault, service)) => {
                 debug!(%fault, path = %request.path, "refused a signature");
@@ -260,8 +262,7 @@ impl World {
         };
         let action = format!("{}:{}", asked.iam_prefix(service), asked.name());
         if action != "sts:GetCallerIdentity" && !caller.may(&self.seed, &action) {
-            let message =
-                format!("User: {} is not authorized to perform: {action}", caller.arn());
+            let message = format!("User: {} is not authorized to perform: {action}", caller.arn());
             return protocol.refuse(&ApiError::access_denied(message), &id);
         }
         let cluster = asked.cluster();
@@ -279,6 +280,7 @@ impl World {
                     seed: &self.seed,
                     durations: &self.durations,
                     now,
+                    machine_now: machine_now(),
                     caller,
                     region: &signed.scope.region,
                     ids: &mut ids,

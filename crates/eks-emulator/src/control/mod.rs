@@ -154,12 +154,18 @@ struct Which {
 fn find(control: &Control, name: &str, which: &Which) -> Result<ClusterKey, Refusal> {
     let found: Vec<ClusterKey> = control.world.with_clusters(|clusters| {
         let named = clusters.keys().filter(|key| key.name == name);
-        named.filter(|key| which.account.as_ref().is_none_or(|account| *account == key.account)).cloned().collect()
+        named
+            .filter(|key| which.account.as_ref().is_none_or(|account| *account == key.account))
+            .cloned()
+            .collect()
     });
     match found.as_slice() {
         [key] => Ok(key.clone()),
         [] => Err(Refusal(StatusCode::NOT_FOUND, format!("there is no cluster `{name}`"))),
-        _ => Err(Refusal(StatusCode::CONFLICT, format!("several clusters are named `{name}`: add `?account=`"))),
+        _ => Err(Refusal(
+            StatusCode::CONFLICT,
+            format!("several clusters are named `{name}`: add `?account=`"),
+        )),
     }
 }
 

@@ -13,6 +13,7 @@ use tracing::{debug, info};
 
 use super::{Control, Shared};
 use crate::{
+    clock::machine_now,
     eks::access_policies::{self, Wish, in_scope},
     identity::{Caller, CallerKind},
     model::{AccessEntryRecord, ClusterKey, ClusterRecord, ScopeType},
@@ -49,9 +50,12 @@ pub(super) async fn token(
 fn review_token(control: &Arc<Control>, key: &ClusterKey, token: &str) -> Value {
     let world = &control.world;
     let found = world.with_moment(|state, now| {
-        let verified = token::verify(token, &key.name, world.own_hosts(), &world.seed, state.shared(), now);
+        let machine_now = machine_now();
+        let verified =
+            token::verify(token, &key.name, world.own_hosts(), &world.seed, state.shared(), machine_now);
         verified.map(|caller| {
-            let entry = state.cluster(key).and_then(|record| effective_entry(record, &caller.principal_arn(), now));
+            let entry =
+                state.cluster(key).and_then(|record| effective_entry(record, &caller.principal_arn(), now));
             (caller, entry.cloned())
         })
     });

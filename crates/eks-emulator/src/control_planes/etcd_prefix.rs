@@ -37,7 +37,8 @@ pub(super) async fn remove(endpoint: &str, prefix: &str) -> Result<(), PurgeErro
     }
     match endpoint.strip_prefix("http://") {
         Some(address) => {
-            let stream = TcpStream::connect(address.trim_end_matches('/')).await.map_err(PurgeError::Connect)?;
+            let stream =
+                TcpStream::connect(address.trim_end_matches('/')).await.map_err(PurgeError::Connect)?;
             delete_range(stream, prefix).await
         }
         None => Err(PurgeError::Endpoint(endpoint.to_owned())),
@@ -48,7 +49,8 @@ async fn delete_range(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     prefix: &str,
 ) -> Result<(), PurgeError> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(PurgeError::Exchange)?;
+    let (mut sender, connection) =
+        http1::handshake(TokioIo::new(stream)).await.map_err(PurgeError::Exchange)?;
     let driven = tokio::spawn(connection);
     let body = json!({ "key": STANDARD.encode(prefix), "range_end": STANDARD.encode(end_of(prefix)) });
     let mut request = Request::new(Full::new(Bytes::from(body.to_string())));

@@ -10,7 +10,9 @@ use std::{
 };
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use local_control_plane::{Assets, ControlPlane, ControlPlaneReport, ControlPlaneSpec, Controllers, Etcd, Webhook};
+use local_control_plane::{
+    Assets, ControlPlane, ControlPlaneReport, ControlPlaneSpec, Controllers, Etcd, Webhook,
+};
 use sha2::{Digest, Sha256};
 use tokio::sync::Mutex;
 use tokio_util::sync::CancellationToken;
@@ -179,7 +181,13 @@ impl ControlPlanes {
         }
     }
 
-    async fn fulfil(&self, mut slot: tokio::sync::OwnedMutexGuard<Slot>, key: ClusterKey, wish: Wish, world: &World) {
+    async fn fulfil(
+        &self,
+        mut slot: tokio::sync::OwnedMutexGuard<Slot>,
+        key: ClusterKey,
+        wish: Wish,
+        world: &World,
+    ) {
         let result = match wish {
             Wish::Run(minor) => self.run(&mut slot, &key, minor, world).await,
             Wish::Stop => {
@@ -240,10 +248,8 @@ impl ControlPlanes {
 
     fn spec(&self, key: &ClusterKey, minor: local_control_plane::Minor, world: &World) -> ControlPlaneSpec {
         let dir = self.folder(key);
-        let webhook = |kind: &str| Webhook {
-            url: format!("{}/{key}/{kind}", self.webhooks),
-            cache: TOKEN_CACHE,
-        };
+        let webhook =
+            |kind: &str| Webhook { url: format!("{}/{key}/{kind}", self.webhooks), cache: TOKEN_CACHE };
         let service_cidr = world
             .with_clusters(|clusters| {
                 clusters.get(key)?.cluster.kubernetes_network_config.service_ipv4_cidr.clone()

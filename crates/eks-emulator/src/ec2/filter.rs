@@ -21,11 +21,19 @@ pub(super) fn passes(params: &Params, names: &[&str], resource: &Filtered<'_>) -
         } else if name == "tag-key" {
             resource.tags.keys().map(String::as_str).collect()
         } else if names.contains(&name) {
-            resource.fields.iter().filter(|(field, _)| *field == name).map(|(_, value)| value.as_str()).collect()
+            resource
+                .fields
+                .iter()
+                .filter(|(field, _)| *field == name)
+                .map(|(_, value)| value.as_str())
+                .collect()
         } else {
             return Err(fault("InvalidParameterValue", format!("The filter '{name}' is invalid")));
         };
-        if !found.iter().any(|value| wanted.iter().any(|pattern| matches(pattern.as_bytes(), value.as_bytes()))) {
+        if !found
+            .iter()
+            .any(|value| wanted.iter().any(|pattern| matches(pattern.as_bytes(), value.as_bytes())))
+        {
             return Ok(false);
         }
     }

@@ -155,7 +155,8 @@ fn read_data(params: &Params) -> Result<LaunchTemplateData, ApiError> {
         http_endpoint: metadata.get("HttpEndpoint").map(str::to_owned),
     };
     // Source: docs (values).
-    let wrong = metadata_options.http_tokens.as_deref().is_some_and(|t| !["required", "optional"].contains(&t));
+    let wrong =
+        metadata_options.http_tokens.as_deref().is_some_and(|t| !["required", "optional"].contains(&t));
     if wrong {
         return Err(fault("InvalidParameterValue", "HttpTokens must be `required` or `optional`."));
     }
@@ -205,7 +206,10 @@ pub(super) fn create(call: &mut Call<'_>, params: &Params) -> Result<Vec<Element
     let name = params.get("LaunchTemplateName").unwrap_or_default().to_owned();
     // Source: model (3 to 128 characters).
     if !(3..=128).contains(&name.len()) {
-        return Err(fault("InvalidLaunchTemplateName.MalformedException", "The name has 3 to 128 characters."));
+        return Err(fault(
+            "InvalidLaunchTemplateName.MalformedException",
+            "The name has 3 to 128 characters.",
+        ));
     }
     let version = new_version(call, params)?;
     if let Some(before) = here(call).find(|template| template.name == name) {
@@ -248,25 +252,34 @@ pub(super) fn create(call: &mut Call<'_>, params: &Params) -> Result<Vec<Element
 /// The template that a call names by id or by name. Source: docs (codes).
 fn find(call: &Call<'_>, params: &Params) -> Result<LaunchTemplate, ApiError> {
     match (params.get("LaunchTemplateId"), params.get("LaunchTemplateName")) {
-        (Some(id), None) => here(call).find(|template| template.id == id).cloned().ok_or_else(|| not_found(id)),
+        (Some(id), None) => {
+            here(call).find(|template| template.id == id).cloned().ok_or_else(|| not_found(id))
+        }
         (None, Some(name)) => here(call).find(|template| template.name == name).cloned().ok_or_else(|| {
             fault(
                 "InvalidLaunchTemplateName.NotFoundException",
                 "At least one of the launch templates specified in the request does not exist.",
             )
         }),
-        _ => Err(fault("MissingParameter", "Exactly one of LaunchTemplateId and LaunchTemplateName is needed.")),
+        _ => Err(fault(
+            "MissingParameter",
+            "Exactly one of LaunchTemplateId and LaunchTemplateName is needed.",
+        )),
     }
 }
 
 fn not_found(id: &str) -> ApiError {
-    fault("InvalidLaunchTemplateId.NotFound", format!("The specified launch template, with template ID {id}, does not exist."))
+    fault(
+        "InvalidLaunchTemplateId.NotFound",
+        format!("The specified launch template, with template ID {id}, does not exist."),
+    )
 }
 
 pub(super) fn create_version(call: &mut Call<'_>, params: &Params) -> Result<Vec<Element>, ApiError> {
     let mut template = find(call, params)?;
     let version = new_version(call, params)?;
-    let before = template.versions.iter().position(|before| before.token.is_some() && before.token == version.token);
+    let before =
+        template.versions.iter().position(|before| before.token.is_some() && before.token == version.token);
     let index = match before {
         Some(index) => index,
         None => {

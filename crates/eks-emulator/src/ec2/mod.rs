@@ -45,12 +45,24 @@ const ACTIONS: [Action; 13] = [
     action("DescribeTags", &[], remains::tags),
     action(
         "CreateLaunchTemplate",
-        &["LaunchTemplateName", "VersionDescription", "LaunchTemplateData", "TagSpecification", "ClientToken"],
+        &[
+            "LaunchTemplateName",
+            "VersionDescription",
+            "LaunchTemplateData",
+            "TagSpecification",
+            "ClientToken",
+        ],
         launch_template::create,
     ),
     action(
         "CreateLaunchTemplateVersion",
-        &["LaunchTemplateId", "LaunchTemplateName", "VersionDescription", "LaunchTemplateData", "ClientToken"],
+        &[
+            "LaunchTemplateId",
+            "LaunchTemplateName",
+            "VersionDescription",
+            "LaunchTemplateData",
+            "ClientToken",
+        ],
         launch_template::create_version,
     ),
     action("DescribeLaunchTemplates", &["LaunchTemplateId", "LaunchTemplateName"], launch_template::describe),
@@ -87,5 +99,8 @@ fn fault(code: &'static str, message: impl Into<String>) -> ApiError {
 
 /// A set of tags.
 fn tag_set<'t>(tags: impl IntoIterator<Item = (&'t String, &'t String)>) -> Element {
-    items("tagSet", tags.into_iter().map(|(key, value)| vec![text("key", key), text("value", value)]).collect())
+    items(
+        "tagSet",
+        tags.into_iter().map(|(key, value)| vec![text("key", key), text("value", value)]).collect(),
+    )
 }

@@ -43,7 +43,8 @@ pub(super) fn vpcs(call: &mut Call<'_>, params: &Params) -> Result<Vec<Element>,
     let no_tags = BTreeMap::new();
     let mut found = Vec::new();
     for (id, vpc) in vpcs.into_iter().flatten() {
-        let filtered = Filtered { fields: vec![("vpc-id", id.clone()), ("cidr", vpc.cidr.clone())], tags: &no_tags };
+        let filtered =
+            Filtered { fields: vec![("vpc-id", id.clone()), ("cidr", vpc.cidr.clone())], tags: &no_tags };
         if (ids.is_empty() || ids.contains(id)) && passes(params, &["vpc-id", "cidr"], &filtered)? {
             found.push(vec![
                 text("vpcId", id),
@@ -83,10 +84,7 @@ pub(super) fn subnets(call: &mut Call<'_>, params: &Params) -> Result<Vec<Elemen
         if (ids.is_empty() || ids.contains(id)) && passed {
             found.push(vec![
                 text("subnetId", id),
-                text(
-                    "subnetArn",
-                    format!("arn:aws:ec2:{}:{}:subnet/{id}", call.region, call.caller.account),
-                ),
+                text("subnetArn", format!("arn:aws:ec2:{}:{}:subnet/{id}", call.region, call.caller.account)),
                 text("state", "available"),
                 text("vpcId", vpc_id),
                 text("ownerId", &call.caller.account),

@@ -48,7 +48,8 @@ fn wanted<'a>(
 }
 
 pub(super) fn volumes(call: &mut Call<'_>, params: &Params) -> Result<Vec<Element>, ApiError> {
-    let found = wanted(call, params, LeftoverKind::Volume, "VolumeId", "volume-id", &["volume-id", "status"])?;
+    let found =
+        wanted(call, params, LeftoverKind::Volume, "VolumeId", "volume-id", &["volume-id", "status"])?;
     let volumes = found.iter().map(|left| {
         vec![
             text("volumeId", &left.id),
@@ -64,8 +65,14 @@ pub(super) fn volumes(call: &mut Call<'_>, params: &Params) -> Result<Vec<Elemen
 
 pub(super) fn network_interfaces(call: &mut Call<'_>, params: &Params) -> Result<Vec<Element>, ApiError> {
     let names = ["network-interface-id", "status", "description"];
-    let found =
-        wanted(call, params, LeftoverKind::NetworkInterface, "NetworkInterfaceId", "network-interface-id", &names)?;
+    let found = wanted(
+        call,
+        params,
+        LeftoverKind::NetworkInterface,
+        "NetworkInterfaceId",
+        "network-interface-id",
+        &names,
+    )?;
     let interfaces = found.iter().map(|left| {
         vec![
             text("networkInterfaceId", &left.id),

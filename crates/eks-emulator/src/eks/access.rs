@@ -18,8 +18,8 @@ use crate::{
     error::ApiError,
     faults::Effect,
     model::{
-        AccessEntry, AccessEntryRecord, AccessScope, AssociatedAccessPolicy, AuthenticationMode, ClusterRecord,
-        Idempotency, ScopeType,
+        AccessEntry, AccessEntryRecord, AccessScope, AssociatedAccessPolicy, AuthenticationMode,
+        ClusterRecord, Idempotency, ScopeType,
     },
 };
 
@@ -95,7 +95,8 @@ pub(super) fn create(call: &mut Call<'_>, input: &Input) -> Answer {
         kind,
     };
     let answer = json!({ "accessEntry": entry });
-    let record = AccessEntryRecord { effective_at: effective(call), policies: BTreeMap::new(), idempotency, entry };
+    let record =
+        AccessEntryRecord { effective_at: effective(call), policies: BTreeMap::new(), idempotency, entry };
     call.cluster_mut(&name)?.access_entries.insert(record.entry.principal_arn.clone(), record);
     Ok(answer)
 }
@@ -202,7 +203,8 @@ pub(super) fn add_creator(call: &mut Call<'_>, record: &mut ClusterRecord) {
         modified_at: Epoch(call.now),
     };
     let policies = BTreeMap::from([(policy.policy_arn.clone(), policy)]);
-    let entry = AccessEntryRecord { entry, policies, idempotency: None::<Idempotency>, effective_at: call.now };
+    let entry =
+        AccessEntryRecord { entry, policies, idempotency: None::<Idempotency>, effective_at: call.now };
     record.access_entries.insert(principal_arn, entry);
 }
 
@@ -233,7 +235,8 @@ pub(super) fn list(call: &mut Call<'_>, input: &Input) -> Answer {
     let record = call.cluster(input.path(0))?;
     check_mode(record)?;
     let policy = input.query("associatedPolicyArn");
-    let with = record.access_entries.iter().filter(|(_, e)| policy.is_none_or(|arn| e.policies.contains_key(arn)));
+    let with =
+        record.access_entries.iter().filter(|(_, e)| policy.is_none_or(|arn| e.policies.contains_key(arn)));
     input.page("accessEntries", with.map(|(arn, _)| (arn.clone(), arn.clone())).collect())
 }
 
@@ -241,7 +244,10 @@ pub(super) fn update(call: &mut Call<'_>, input: &Input) -> Answer {
     let request: UpdateRequest = input.body()?;
     let before = entry(call, input)?;
     if before.entry.kind != "STANDARD" {
-        return Err(ApiError::invalid_request(format!("Entries of type {} cannot be changed.", before.entry.kind)));
+        return Err(ApiError::invalid_request(format!(
+            "Entries of type {} cannot be changed.",
+            before.entry.kind
+        )));
     }
     check_username(request.username.as_deref())?;
     check_groups(request.kubernetes_groups.as_deref().unwrap_or_default())?;
@@ -275,7 +281,10 @@ pub(super) fn associate(call: &mut Call<'_>, input: &Input) -> Answer {
         )));
     }
     if access_policies::find(&request.policy_arn).is_none() {
-        return Err(ApiError::invalid_parameter(format!("The policyArn {} is not valid.", request.policy_arn)));
+        return Err(ApiError::invalid_parameter(format!(
+            "The policyArn {} is not valid.",
+            request.policy_arn
+        )));
     }
     // Source: docs (namespaces go with the scope `namespace`).
     match (request.access_scope.kind, request.access_scope.namespaces.is_empty()) {
@@ -328,8 +337,8 @@ pub(super) fn list_associated(call: &mut Call<'_>, input: &Input) -> Answer {
 }
 
 pub(super) fn list_policies(_: &mut Call<'_>, input: &Input) -> Answer {
-    let policies = access_policies::ALL.iter().map(|policy| {
-        (policy.name.to_owned(), json!({ "name": policy.name, "arn": policy.arn() }))
-    });
+    let policies = access_policies::ALL
+        .iter()
+        .map(|policy| (policy.name.to_owned(), json!({ "name": policy.name, "arn": policy.arn() })));
     input.page("accessPolicies", policies.collect::<Vec<(String, Value)>>())
 }

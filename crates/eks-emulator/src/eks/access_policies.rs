@@ -62,16 +62,20 @@ pub(crate) enum Wish<'w> {
 }
 
 const READ: [&str; 3] = ["get", "list", "watch"];
-const WRITE: [&str; 8] =
-    ["get", "list", "watch", "create", "delete", "deletecollection", "patch", "update"];
+const WRITE: [&str; 8] = ["get", "list", "watch", "create", "delete", "deletecollection", "patch", "update"];
 
 /// Groups and resources that `view` reads and `edit` writes.
 const WORKLOADS: [(&str, &[&str]); 6] = [
     (
         "",
         &[
-            "configmaps", "endpoints", "persistentvolumeclaims", "pods", "replicationcontrollers",
-            "serviceaccounts", "services",
+            "configmaps",
+            "endpoints",
+            "persistentvolumeclaims",
+            "pods",
+            "replicationcontrollers",
+            "serviceaccounts",
+            "services",
         ],
     ),
     ("apps", &["controllerrevisions", "daemonsets", "deployments", "replicasets", "statefulsets"]),
@@ -112,7 +116,9 @@ impl AccessPolicy {
             Grants::AdminView => READ.contains(&verb),
             Grants::Service => false,
             Grants::View => view(verb, group, resource, subresource),
-            Grants::Edit => view(verb, group, resource, subresource) || edit(verb, group, resource, subresource),
+            Grants::Edit => {
+                view(verb, group, resource, subresource) || edit(verb, group, resource, subresource)
+            }
             Grants::Admin => {
                 view(verb, group, resource, subresource)
                     || edit(verb, group, resource, subresource)
@@ -135,7 +141,9 @@ fn edit(verb: &str, group: &str, resource: &str, subresource: &str) -> bool {
     let leases = group == "coordination.k8s.io" && resource == "leases";
     impersonates
         || token
-        || (WRITE.contains(&verb) && (secrets || leases || among(&WORKLOADS, group, resource)) && subresource != "status")
+        || (WRITE.contains(&verb)
+            && (secrets || leases || among(&WORKLOADS, group, resource))
+            && subresource != "status")
 }
 
 fn admin(verb: &str, group: &str, resource: &str) -> bool {
@@ -165,7 +173,14 @@ mod tests {
     #[test]
     fn each_policy_allows_what_the_documentation_says() {
         for (policy, verb, group, resource, subresource, allowed) in [
-            ("AmazonEKSClusterAdminPolicy", "delete", "admissionregistration.k8s.io", "validatingadmissionpolicies", "", true),
+            (
+                "AmazonEKSClusterAdminPolicy",
+                "delete",
+                "admissionregistration.k8s.io",
+                "validatingadmissionpolicies",
+                "",
+                true,
+            ),
             ("AmazonEKSAdminPolicy", "create", "rbac.authorization.k8s.io", "rolebindings", "", true),
             ("AmazonEKSAdminPolicy", "create", "rbac.authorization.k8s.io", "clusterrolebindings", "", false),
             ("AmazonEKSAdminPolicy", "update", "", "resourcequotas", "", false),

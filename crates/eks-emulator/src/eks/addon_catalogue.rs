@@ -56,7 +56,15 @@ pub(crate) const ADDONS: &[AddonOffer] = &[
         namespace: "kube-system",
         deployment: false,
         iam: true,
-        settings: &["env", "init", "enableNetworkPolicy", "nodeAgent", "eniConfig", "resources", "tolerations"],
+        settings: &[
+            "env",
+            "init",
+            "enableNetworkPolicy",
+            "nodeAgent",
+            "eniConfig",
+            "resources",
+            "tolerations",
+        ],
         identity: Some(("aws-node", "arn:aws:iam::aws:policy/AmazonEKS_CNI_Policy")),
         versions: &[
             version("v1.21.1-eksbuild.1", (33, 36), (36, 36)),
@@ -70,7 +78,16 @@ pub(crate) const ADDONS: &[AddonOffer] = &[
         namespace: "kube-system",
         deployment: true,
         iam: false,
-        settings: &["corefile", "replicaCount", "autoScaling", "nodeSelector", "podDisruptionBudget", "resources", "tolerations", "affinity"],
+        settings: &[
+            "corefile",
+            "replicaCount",
+            "autoScaling",
+            "nodeSelector",
+            "podDisruptionBudget",
+            "resources",
+            "tolerations",
+            "affinity",
+        ],
         identity: None,
         versions: &[
             version("v1.13.2-eksbuild.1", (34, 36), (36, 36)),
@@ -202,7 +219,8 @@ mod tests {
     fn from_every_minor_there_is_a_version_that_also_runs_on_the_next() {
         for addon in ADDONS {
             for pair in VERSIONS.windows(2) {
-                let bridge = addon.versions.iter().any(|v| v.runs_on(pair[0].minor) && v.runs_on(pair[1].minor));
+                let bridge =
+                    addon.versions.iter().any(|v| v.runs_on(pair[0].minor) && v.runs_on(pair[1].minor));
                 assert!(bridge, "{} from {} to {}", addon.name, pair[0].minor, pair[1].minor);
             }
         }

@@ -17,7 +17,14 @@ pub(crate) struct VersionOffer {
     pub(crate) extended_ends: Date,
 }
 
-const fn offer(minor: u16, patch: u16, platform: u16, released: Date, standard_ends: Date, extended_ends: Date) -> VersionOffer {
+const fn offer(
+    minor: u16,
+    patch: u16,
+    platform: u16,
+    released: Date,
+    standard_ends: Date,
+    extended_ends: Date,
+) -> VersionOffer {
     VersionOffer { minor: Minor(minor), patch, platform, released, standard_ends, extended_ends }
 }
 

@@ -13,8 +13,8 @@ use crate::{
     durations::Work,
     error::ApiError,
     model::{
-        AuthenticationMode, Change, Cluster, ComputeConfig, ElasticLoadBalancing, Logging, Minor, NetworkConfig,
-        Part, RemoteNetworkConfig, ScalingConfig, StorageConfig, SupportType, UpgradePolicy, ZonalShiftConfig,
+        AuthenticationMode, Change, Cluster, ComputeConfig, Logging, Minor, NetworkConfig, Part,
+        RemoteNetworkConfig, ScalingConfig, StorageConfig, SupportType, UpgradePolicy, ZonalShiftConfig,
     },
 };
 
@@ -57,7 +57,8 @@ pub(super) fn update(call: &mut Call<'_>, input: &Input) -> Answer {
     if let Some(answer) = updates::begun_before(record, idempotency.as_ref())? {
         return Ok(answer);
     }
-    let kind = the_kind(call, &record.cluster, request).map_err(|error| error.with("clusterName", name.as_str()))?;
+    let kind =
+        the_kind(call, &record.cluster, request).map_err(|error| error.with("clusterName", name.as_str()))?;
     updates::check_idle(record, &Part::Cluster, kind.name)?;
     check_active(record)?;
     updates::begin(
@@ -247,7 +248,9 @@ fn auto(
         && compute.node_role_arn.is_some()
         && compute.node_role_arn != before.node_role_arn
     {
-        return Err(ApiError::invalid_parameter("nodeRoleArn cannot be changed while EKS Auto Mode is enabled."));
+        return Err(ApiError::invalid_parameter(
+            "nodeRoleArn cannot be changed while EKS Auto Mode is enabled.",
+        ));
     }
     let after = ComputeConfig {
         enabled: compute.enabled,
@@ -265,11 +268,8 @@ fn auto(
         ("StorageConfig", json_text(&storage)),
         ("KubernetesNetworkConfig", json_text(network)),
     ];
-    let change = Change::AutoMode {
-        compute: after,
-        storage,
-        load_balancing: load_balancing.unwrap_or_default(),
-    };
+    let change =
+        Change::AutoMode { compute: after, storage, load_balancing: load_balancing.unwrap_or_default() };
     Ok(Kind { name: "AutoModeUpdate", change, params })
 }
 

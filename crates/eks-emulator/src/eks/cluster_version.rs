@@ -43,7 +43,8 @@ pub(super) fn update(call: &mut Call<'_>, input: &Input) -> Answer {
         return Ok(answer);
     }
     let from = record.cluster.version;
-    let to = super::clusters::supported_version(call, &request.version).map_err(|e| e.with("clusterName", name.as_str()))?;
+    let to = super::clusters::supported_version(call, &request.version)
+        .map_err(|e| e.with("clusterName", name.as_str()))?;
     let rollback = to.is_just_before(from);
     let kind = if rollback { "VersionRollback" } else { "VersionUpdate" };
     updates::check_idle(record, &Part::Cluster, kind)?;
@@ -145,7 +146,8 @@ fn check_rollback(
     let Some(upgraded) = record.upgraded.filter(|upgraded| upgraded.from == to) else {
         return refuse(format!("The cluster was not upgraded in place from {to}."));
     };
-    let until = upgraded.at.checked_add(SignedDuration::from_hours(24 * ROLLBACK_DAYS)).unwrap_or(upgraded.at);
+    let until =
+        upgraded.at.checked_add(SignedDuration::from_hours(24 * ROLLBACK_DAYS)).unwrap_or(upgraded.at);
     if call.now > until {
         return refuse(format!("The upgrade ended more than {ROLLBACK_DAYS} days ago, at {}.", upgraded.at));
     }
@@ -157,7 +159,9 @@ fn check_rollback(
     }
     let extended = catalogue::version(to).map(|v| v.support(call.now)) == Some(catalogue::Support::Extended);
     if extended && record.cluster.upgrade_policy.support_type != SupportType::Extended {
-        return refuse(format!("Version {to} is in extended support: set the support type to EXTENDED first."));
+        return refuse(format!(
+            "Version {to} is in extended support: set the support type to EXTENDED first."
+        ));
     }
     if let Some(group) = record.nodegroups.values().find(|group| group.nodegroup.version > to) {
         return refuse(format!(

@@ -65,11 +65,10 @@ pub(super) fn create(call: &mut Call<'_>, input: &Input) -> Answer {
         return match repeated(before.idempotency.as_ref(), idempotency.as_ref())? {
             Repeated::Same => Ok(json!({ "cluster": before.cluster })),
             // Source: issue (quoted in many).
-            Repeated::No => Err(ApiError::resource_in_use(format!(
-                "Cluster already exists with name: {}",
-                request.name
-            ))
-            .with("clusterName", request.name.as_str())),
+            Repeated::No => {
+                Err(ApiError::resource_in_use(format!("Cluster already exists with name: {}", request.name))
+                    .with("clusterName", request.name.as_str()))
+            }
         };
     }
     let checked = check_create(call, &request)?;
@@ -97,9 +96,8 @@ fn check_create(call: &Call<'_>, request: &CreateRequest) -> Result<Checked, Api
             request.name
         ));
     }
-    let here = |key: &crate::model::ClusterKey| {
-        key.account == call.caller.account && key.region == call.region
-    };
+    let here =
+        |key: &crate::model::ClusterKey| key.account == call.caller.account && key.region == call.region;
     if call.state.clusters().keys().filter(|key| here(key)).count() >= CLUSTERS_PER_REGION {
         return Err(ApiError::resource_limit(format!(
             "Cluster limit exceeded: {CLUSTERS_PER_REGION} clusters in {}.",
@@ -120,7 +118,8 @@ fn check_create(call: &Call<'_>, request: &CreateRequest) -> Result<Checked, Api
     }
     let vpc = check_network(call, &request.resources_vpc_config)?;
     check_endpoint(&vpc)?;
-    if let Some(cidr) = request.kubernetes_network_config.as_ref().and_then(|c| c.service_ipv4_cidr.as_ref()) {
+    if let Some(cidr) = request.kubernetes_network_config.as_ref().and_then(|c| c.service_ipv4_cidr.as_ref())
+    {
         network::check_service_cidr(cidr)?;
     }
     for config in &request.encryption_config {
@@ -159,7 +158,9 @@ fn check_key(call: &Call<'_>, arn: &str) -> Result<(), ApiError> {
         .strip_prefix(&prefix)
         .and_then(|id| call.seed.region(&call.caller.account, call.region)?.keys.get(id));
     match key {
-        None => Err(ApiError::invalid_parameter(format!("KMS key {arn} does not exist in this account and region."))),
+        None => Err(ApiError::invalid_parameter(format!(
+            "KMS key {arn} does not exist in this account and region."
+        ))),
         Some(key) if key.state != "Enabled" => {
             Err(ApiError::invalid_parameter(format!("KMS key {arn} is {}.", key.state)))
         }
@@ -230,8 +231,11 @@ fn build(
     checked: Checked,
     idempotency: Option<Idempotency>,
 ) -> ClusterRecord {
-    let mode =
-        request.access_config.as_ref().and_then(|c| c.authentication_mode).unwrap_or(AuthenticationMode::ConfigMap);
+    let mode = request
+        .access_config
+        .as_ref()
+        .and_then(|c| c.authentication_mode)
+        .unwrap_or(AuthenticationMode::ConfigMap);
     let bootstrap = request
         .access_config
         .as_ref()
@@ -252,10 +256,12 @@ fn build(
         kubernetes_network_config: NetworkConfig {
             service_ipv4_cidr: Some(network.service_ipv4_cidr.unwrap_or_else(|| "10.100.0.0/16".to_owned())),
             ip_family: Some(network.ip_family.unwrap_or_else(|| "ipv4".to_owned())),
-            elastic_load_balancing: Some(network.elastic_load_balancing.unwrap_or_default()).map(|mut config| {
-                config.enabled = Some(config.enabled.unwrap_or(false));
-                config
-            }),
+            elastic_load_balancing: Some(network.elastic_load_balancing.unwrap_or_default()).map(
+                |mut config| {
+                    config.enabled = Some(config.enabled.unwrap_or(false));
+                    config
+                },
+            ),
         },
         logging: whole_logging(request.logging.as_ref(), None),
         identity: None,
@@ -270,7 +276,9 @@ fn build(
             bootstrap_cluster_creator_admin_permissions: Some(bootstrap),
             authentication_mode: mode,
         },
-        upgrade_policy: request.upgrade_policy.unwrap_or(UpgradePolicy { support_type: SupportType::Extended }),
+        upgrade_policy: request
+            .upgrade_policy
+            .unwrap_or(UpgradePolicy { support_type: SupportType::Extended }),
         zonal_shift_config: request.zonal_shift_config,
         remote_network_config: request.remote_network_config,
         compute_config: request.compute_config,
@@ -312,7 +320,12 @@ fn build(
 /// A log that the request does not name stays as it was.
 pub(super) fn whole_logging(request: Option<&Logging>, before: Option<&Logging>) -> Logging {
     let on_in = |logging: Option<&Logging>| -> BTreeSet<LogType> {
-        logging.iter().flat_map(|l| &l.cluster_logging).filter(|s| s.enabled).flat_map(|s| s.types.clone()).collect()
+        logging
+            .iter()
+            .flat_map(|l| &l.cluster_logging)
+            .filter(|s| s.enabled)
+            .flat_map(|s| s.types.clone())
+            .collect()
     };
     let mut on = on_in(before);
     for setup in request.iter().flat_map(|logging| &logging.cluster_logging) {
@@ -324,15 +337,18 @@ pub(super) fn whole_logging(request: Option<&Logging>, before: Option<&Logging>)
             }
         }
     }
-    let (enabled, disabled): (Vec<LogType>, Vec<LogType>) = LogType::ALL.iter().partition(|kind| on.contains(kind));
+    let (enabled, disabled): (Vec<LogType>, Vec<LogType>) =
+        LogType::ALL.iter().partition(|kind| on.contains(kind));
     let setups = [LogSetup { types: enabled, enabled: true }, LogSetup { types: disabled, enabled: false }];
     Logging { cluster_logging: setups.into_iter().filter(|setup| !setup.types.is_empty()).collect() }
 }
 
 pub(super) fn list(call: &mut Call<'_>, input: &Input) -> Answer {
-    let names = call.state.clusters().keys().filter(|key| {
-        key.account == call.caller.account && key.region == call.region
-    });
+    let names = call
+        .state
+        .clusters()
+        .keys()
+        .filter(|key| key.account == call.caller.account && key.region == call.region);
     input.page("clusters", names.map(|key| (key.name.clone(), key.name.clone())).collect())
 }
 

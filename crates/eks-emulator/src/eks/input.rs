@@ -90,7 +90,11 @@ impl Input {
     }
 
     /// One page of a sorted list, as `{member: [...], nextToken}`.
-    pub(crate) fn page<T: Into<Value>>(&self, member: &str, items: Vec<(String, T)>) -> Result<Value, ApiError> {
+    pub(crate) fn page<T: Into<Value>>(
+        &self,
+        member: &str,
+        items: Vec<(String, T)>,
+    ) -> Result<Value, ApiError> {
         paged(member, items, self.query("maxResults"), self.query("nextToken"), 100)
     }
 }
@@ -107,7 +111,10 @@ pub(crate) enum Repeated {
 ///
 /// # Errors
 /// When the token is the same and the request is not. Source: docs (EC2 and others); unverified for EKS.
-pub(crate) fn repeated(before: Option<&Idempotency>, now: Option<&Idempotency>) -> Result<Repeated, ApiError> {
+pub(crate) fn repeated(
+    before: Option<&Idempotency>,
+    now: Option<&Idempotency>,
+) -> Result<Repeated, ApiError> {
     match (before, now) {
         (Some(before), Some(now)) if before.token == now.token => match before.asked == now.asked {
             true => Ok(Repeated::Same),
@@ -131,13 +138,17 @@ pub(crate) fn paged<T: Into<Value>>(
     let size = match max_results {
         None => default_size,
         // Source: model (1 to 100).
-        Some(text) => text.parse().ok().filter(|size| (1..=100).contains(size)).ok_or_else(|| {
-            ApiError::invalid_parameter("maxResults must be between 1 and 100.")
-        })?,
+        Some(text) => text
+            .parse()
+            .ok()
+            .filter(|size| (1..=100).contains(size))
+            .ok_or_else(|| ApiError::invalid_parameter("maxResults must be between 1 and 100."))?,
     };
     let after = match next_token {
         None => None,
-        Some(token) => Some(read_token(token).ok_or_else(|| ApiError::invalid_parameter("Invalid nextToken."))?),
+        Some(token) => {
+            Some(read_token(token).ok_or_else(|| ApiError::invalid_parameter("Invalid nextToken."))?)
+        }
     };
     let mut rest = items.into_iter().filter(|(key, _)| after.as_ref().is_none_or(|after| key > after));
     let mut last = None;

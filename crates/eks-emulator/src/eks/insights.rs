@@ -5,10 +5,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::{
-    Answer, Call, Input, addon_catalogue, catalogue,
-    input::paged,
-};
+use super::{Answer, Call, Input, addon_catalogue, catalogue, input::paged};
 use crate::{
     clock::Epoch,
     durations::Work,
@@ -111,7 +108,8 @@ fn skew(record: &ClusterRecord, target: Minor, category: InsightCategory, seen_a
             resources: Vec::new(),
         }
     } else {
-        let status = json!({ "status": "ERROR", "reason": "The version of the node group is outside of the skew." });
+        let status =
+            json!({ "status": "ERROR", "reason": "The version of the node group is outside of the skew." });
         Finding {
             level: InsightLevel::Error,
             reason: format!("{} node groups are outside of the version skew for {target}.", wrong.len()),
@@ -145,14 +143,19 @@ fn addons(record: &ClusterRecord, target: Minor, category: InsightCategory, seen
     let finding = if wrong.is_empty() {
         Finding {
             level: InsightLevel::Passing,
-            reason: format!("All installed EKS add-on versions are compatible with Kubernetes version {target}."),
+            reason: format!(
+                "All installed EKS add-on versions are compatible with Kubernetes version {target}."
+            ),
             recommendation: String::new(),
             resources: Vec::new(),
         }
     } else {
         Finding {
             level: InsightLevel::Error,
-            reason: format!("These add-ons are not compatible with Kubernetes version {target}: {}.", wrong.join(", ")),
+            reason: format!(
+                "These add-ons are not compatible with Kubernetes version {target}: {}.",
+                wrong.join(", ")
+            ),
             recommendation: "Update the add-ons to versions that are compatible with both minors.".to_owned(),
             resources: Vec::new(),
         }

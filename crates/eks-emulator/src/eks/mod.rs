@@ -7,6 +7,8 @@
 mod access;
 pub(crate) mod access_policies;
 mod addon_catalogue;
+mod addon_versions;
+mod addons;
 pub(crate) mod catalogue;
 mod cluster_config;
 mod cluster_version;
@@ -14,7 +16,13 @@ mod clusters;
 mod input;
 pub(crate) mod insights;
 mod network;
+mod nodegroup_rules;
+mod nodegroup_updates;
+mod nodegroups;
+mod pod_identity;
+mod tags;
 mod updates;
+mod versions;
 
 pub(crate) use input::Input;
 
@@ -41,7 +49,10 @@ pub(crate) struct Call<'a> {
     pub(crate) state: &'a mut State,
     pub(crate) seed: &'a Seed,
     pub(crate) durations: &'a Durations,
+    /// The time of the emulator's world, by which things begin and end.
     pub(crate) now: Timestamp,
+    /// The machine's time, by which callers sign and credentials end.
+    pub(crate) machine_now: Timestamp,
     pub(crate) caller: &'a Caller,
     pub(crate) region: &'a str,
     pub(crate) ids: &'a mut dyn FnMut() -> Uuid,
@@ -51,7 +62,11 @@ pub(crate) struct Call<'a> {
 impl Call<'_> {
     /// The key of a cluster of the caller's account and region.
     pub(crate) fn key(&self, name: &str) -> ClusterKey {
-        ClusterKey { account: self.caller.account.clone(), region: self.region.to_owned(), name: name.to_owned() }
+        ClusterKey {
+            account: self.caller.account.clone(),
+            region: self.region.to_owned(),
+            name: name.to_owned(),
+        }
     }
 
     /// A cluster by name.
@@ -142,6 +157,28 @@ routes! {
     ListAssociatedAccessPolicies GET "clusters/*/access-entries/*/access-policies" access::list_associated;
     DisassociateAccessPolicy DELETE "clusters/*/access-entries/*/access-policies/*" access::disassociate;
     ListAccessPolicies GET "access-policies" access::list_policies;
+    DescribeClusterVersions GET "cluster-versions" versions::describe;
+    CreateNodegroup POST "clusters/*/node-groups" nodegroups::create;
+    ListNodegroups GET "clusters/*/node-groups" nodegroups::list;
+    DescribeNodegroup GET "clusters/*/node-groups/*" nodegroups::describe;
+    DeleteNodegroup DELETE "clusters/*/node-groups/*" nodegroups::delete;
+    UpdateNodegroupConfig POST "clusters/*/node-groups/*/update-config" nodegroup_updates::update_config;
+    UpdateNodegroupVersion POST "clusters/*/node-groups/*/update-version" nodegroup_updates::update_version;
+    CreateAddon POST "clusters/*/addons" addons::create;
+    ListAddons GET "clusters/*/addons" addons::list;
+    DescribeAddon GET "clusters/*/addons/*" addons::describe;
+    UpdateAddon POST "clusters/*/addons/*/update" addons::update;
+    DeleteAddon DELETE "clusters/*/addons/*" addons::delete;
+    DescribeAddonVersions GET "addons/supported-versions" addon_versions::describe_versions;
+    DescribeAddonConfiguration GET "addons/configuration-schemas" addon_versions::describe_configuration;
+    CreatePodIdentityAssociation POST "clusters/*/pod-identity-associations" pod_identity::create;
+    ListPodIdentityAssociations GET "clusters/*/pod-identity-associations" pod_identity::list;
+    DescribePodIdentityAssociation GET "clusters/*/pod-identity-associations/*" pod_identity::describe;
+    UpdatePodIdentityAssociation POST "clusters/*/pod-identity-associations/*" pod_identity::update;
+    DeletePodIdentityAssociation DELETE "clusters/*/pod-identity-associations/*" pod_identity::delete;
+    ListTagsForResource GET "tags/*" tags::list;
+    TagResource POST "tags/*" tags::tag;
+    UntagResource DELETE "tags/*" tags::untag;
     ListInsights POST "clusters/*/insights" insights::list;
     DescribeInsight GET "clusters/*/insights/*" insights::describe;
     StartInsightsRefresh POST "clusters/*/insights-refresh" insights::start_refresh;
@@ -161,9 +198,8 @@ pub(crate) fn route(method: &Method, path: &str) -> Option<(&'static Route, Vec<
         for (wanted, segment) in wanted.iter().zip(&segments) {
             match *wanted {
                 "*" if segment.is_empty() => return None,
-                "*" => parameters.push(
-                    percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned(),
-                ),
+                "*" => parameters
+                    .push(percent_encoding::percent_decode_str(segment).decode_utf8_lossy().into_owned()),
                 literal if literal == *segment => {}
                 _ => return None,
             }
@@ -178,11 +214,15 @@ mod tests {
 
     #[test]
     fn paths_find_their_operations_and_parameters() {
-        let found = |method: Method, path| route(&method, path).map(|(route, parameters)| (route.name, parameters));
+        let found =
+            |method: Method, path| route(&method, path).map(|(route, parameters)| (route.name, parameters));
         assert_eq!(found(Method::POST, "/clusters"), Some(("CreateCluster", vec![])));
         assert_eq!(found(Method::GET, "/clusters/a"), Some(("DescribeCluster", vec!["a".to_owned()])));
         assert_eq!(found(Method::GET, "/clusters/"), None);
         assert_eq!(found(Method::GET, "/clusters/a/fargate-profiles"), None);
         assert_eq!(found(Method::PUT, "/clusters/a"), None);
+        let arn = "arn%3Aaws%3Aeks%3Ar%3A1%3Acluster%2Fa";
+        let decoded = "arn:aws:eks:r:1:cluster/a".to_owned();
+        assert_eq!(found(Method::POST, &format!("/tags/{arn}")), Some(("TagResource", vec![decoded])));
     }
 }

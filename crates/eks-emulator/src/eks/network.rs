@@ -85,7 +85,11 @@ pub(super) fn check_subnets(call: &Call<'_>, subnets: &[String]) -> Result<Strin
 }
 
 /// Checks security groups against a network.
-pub(super) fn check_security_groups(call: &Call<'_>, groups: &[String], vpc_id: &str) -> Result<(), ApiError> {
+pub(super) fn check_security_groups(
+    call: &Call<'_>,
+    groups: &[String],
+    vpc_id: &str,
+) -> Result<(), ApiError> {
     // Source: docs (at most five).
     if groups.len() > 5 {
         return Err(ApiError::invalid_parameter("At most 5 security groups can be given."));
@@ -174,7 +178,10 @@ pub(super) fn auto_mode_switch(
 }
 
 /// Checks pools and role of Auto Mode. Source: docs (pools `general-purpose` and `system`; the role goes with pools).
-pub(super) fn check_auto_mode_nodes(call: &Call<'_>, compute: Option<&ComputeConfig>) -> Result<(), ApiError> {
+pub(super) fn check_auto_mode_nodes(
+    call: &Call<'_>,
+    compute: Option<&ComputeConfig>,
+) -> Result<(), ApiError> {
     let Some(compute) = compute else { return Ok(()) };
     let pools = compute.node_pools.as_deref().unwrap_or_default();
     if let Some(pool) = pools.iter().find(|pool| !["general-purpose", "system"].contains(&pool.as_str())) {
@@ -185,9 +192,9 @@ pub(super) fn check_auto_mode_nodes(call: &Call<'_>, compute: Option<&ComputeCon
             "When Compute Config nodeRoleArn is not null or empty, nodePool value(s) must be provided, and the \
              other way round.",
         )),
-        Some(role) if !trusts_service(call, role, "ec2.amazonaws.com") => Err(ApiError::invalid_parameter(format!(
-            "The role with name {role} cannot be found or does not trust ec2.amazonaws.com."
-        ))),
+        Some(role) if !trusts_service(call, role, "ec2.amazonaws.com") => Err(ApiError::invalid_parameter(
+            format!("The role with name {role} cannot be found or does not trust ec2.amazonaws.com."),
+        )),
         _ => Ok(()),
     }
 }

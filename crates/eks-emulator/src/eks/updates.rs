@@ -52,7 +52,10 @@ pub(super) fn check_idle(record: &ClusterRecord, part: &Part, kind: &str) -> Res
                     running.update.id
                 ),
                 Part::Nodegroup(part) | Part::Addon(part) => {
-                    format!("Cannot {kind} because {part} currently has update {} in progress", running.update.id)
+                    format!(
+                        "Cannot {kind} because {part} currently has update {} in progress",
+                        running.update.id
+                    )
                 }
             })
             .with("clusterName", name.as_str());
@@ -128,7 +131,10 @@ pub(super) fn describe(call: &mut Call<'_>, input: &Input) -> Answer {
     match update {
         Some(update) => Ok(json!({ "update": update.update })),
         // Source: issue (text).
-        None => Err(ApiError::resource_not_found(format!("No update found for ID: {id}")).with("clusterName", name)),
+        None => {
+            Err(ApiError::resource_not_found(format!("No update found for ID: {id}"))
+                .with("clusterName", name))
+        }
     }
 }
 
@@ -156,7 +162,9 @@ pub(super) fn cancel(call: &mut Call<'_>, input: &Input) -> Answer {
     let refuse = |message: &str| Err(ApiError::invalid_request(message).with("clusterName", name.as_str()));
     let record = call.cluster(&name)?;
     let Some(running) = record.updates.iter().find(|update| update.update.id == id) else {
-        return Err(ApiError::resource_not_found(format!("No update found for ID: {id}")).with("clusterName", name));
+        return Err(
+            ApiError::resource_not_found(format!("No update found for ID: {id}")).with("clusterName", name)
+        );
     };
     match (running.update.status, &running.change) {
         // The same call again.

@@ -11,7 +11,8 @@ mod record;
 mod update;
 
 pub use access::{
-    AccessEntry, AccessEntryRecord, AccessScope, AssociatedAccessPolicy, PodIdentity, PodIdentityRecord, ScopeType,
+    AccessEntry, AccessEntryRecord, AccessScope, AssociatedAccessPolicy, PodIdentity, PodIdentityRecord,
+    ScopeType,
 };
 pub use addon::{Addon, AddonPodIdentity, AddonRecord, NamespaceConfig};
 pub use cluster::{
@@ -22,8 +23,8 @@ pub use cluster::{
 };
 pub use insight::{Insight, InsightCategory, InsightLevel, InsightStatus, InsightsRefresh};
 pub use nodegroup::{
-    AutoScalingGroup, CapacityType, LaunchTemplateSpec, NodeRepairConfig, NodeScalingConfig, NodeUpdateConfig, Nodegroup,
-    NodegroupRecord, NodegroupResources, RemoteAccess, Taint, TaintEffect,
+    AutoScalingGroup, CapacityType, LaunchTemplateSpec, NodeRepairConfig, NodeScalingConfig,
+    NodeUpdateConfig, Nodegroup, NodegroupRecord, NodegroupResources, RemoteAccess, Taint, TaintEffect,
 };
 pub use record::{ClusterKey, ClusterRecord, Idempotency, Server, ServerAccess, Upgraded};
 pub use update::{Cancellation, Change, ErrorDetail, Part, Update, UpdateParam, UpdateRecord, UpdateStatus};
@@ -85,6 +86,7 @@ impl Serialize for Minor {
 impl<'de> Deserialize<'de> for Minor {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Self::parse(&text).ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a version such as 1.35")))
+        Self::parse(&text)
+            .ok_or_else(|| serde::de::Error::custom(format!("`{text}` is not a version such as 1.35")))
     }
 }

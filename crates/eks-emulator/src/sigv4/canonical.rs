@@ -34,7 +34,8 @@ pub struct CanonicalRequest<'a> {
 impl CanonicalRequest<'_> {
     /// The canonical request as text.
     pub fn text(&self) -> String {
-        let mut text = format!("{}\n{}\n{}\n", self.method, canonical_path(self.path), canonical_query(self.query));
+        let mut text =
+            format!("{}\n{}\n{}\n", self.method, canonical_path(self.path), canonical_query(self.query));
         for (name, value) in &self.headers {
             // Writing to a String cannot fail.
             let _ = writeln!(text, "{name}:{}", collapse(value));
@@ -82,7 +83,8 @@ fn canonical_path(path: &str) -> String {
 
 /// Names and values encoded the one way, sorted by name and then value.
 fn canonical_query(query: &str) -> String {
-    let encode = |text: &str| percent_encode(&percent_decode_str(text).collect::<Vec<u8>>(), RESERVED).to_string();
+    let encode =
+        |text: &str| percent_encode(&percent_decode_str(text).collect::<Vec<u8>>(), RESERVED).to_string();
     let mut pairs: Vec<(String, String)> = query
         .split('&')
         .filter(|pair| !pair.is_empty())
@@ -176,7 +178,10 @@ mod tests {
             ("/", "/"),
             ("/clusters", "/clusters"),
             ("/clusters//a/./b/../c", "/clusters/a/c"),
-            ("/clusters/c/access-entries/arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr", "/clusters/c/access-entries/arn%253Aaws%253Aiam%253A%253A1%253Arole%252Fr"),
+            (
+                "/clusters/c/access-entries/arn%3Aaws%3Aiam%3A%3A1%3Arole%2Fr",
+                "/clusters/c/access-entries/arn%253Aaws%253Aiam%253A%253A1%253Arole%252Fr",
+            ),
             ("/trailing/", "/trailing/"),
         ] {
             assert_eq!(canonical_path(sent), canonical, "{sent}");

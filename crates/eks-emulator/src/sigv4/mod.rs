@@ -9,4 +9,4 @@ mod verify;
 
 pub use canonical::{CanonicalRequest, SigningKey, payload_hash};
 pub use parse::{CredentialScope, Signed, SignedVia};
-pub use verify::{SignatureFault, check_time, check_signature};
+pub use verify::{SignatureFault, check_signature, check_time};

@@ -70,10 +70,11 @@ impl Signed {
         authorization: &str,
         header: impl Fn(&str) -> Option<&'h str>,
     ) -> Result<Self, SignatureFault> {
-        let incomplete = |what: &str| SignatureFault::Incomplete(format!("Authorization header requires {what}."));
-        let rest = authorization
-            .strip_prefix("AWS4-HMAC-SHA256")
-            .ok_or_else(|| SignatureFault::Incomplete("The algorithm must be AWS4-HMAC-SHA256.".to_owned()))?;
+        let incomplete =
+            |what: &str| SignatureFault::Incomplete(format!("Authorization header requires {what}."));
+        let rest = authorization.strip_prefix("AWS4-HMAC-SHA256").ok_or_else(|| {
+            SignatureFault::Incomplete("The algorithm must be AWS4-HMAC-SHA256.".to_owned())
+        })?;
         let part = |name: &str| {
             rest.split(',')
                 .find_map(|part| part.trim().strip_prefix(name)?.strip_prefix('='))
@@ -100,7 +101,8 @@ impl Signed {
         let find = |wanted: &str| {
             query.split('&').find_map(|pair| {
                 let (name, value) = pair.split_once('=')?;
-                name.eq_ignore_ascii_case(wanted).then(|| percent_decode_str(value).decode_utf8_lossy().into_owned())
+                name.eq_ignore_ascii_case(wanted)
+                    .then(|| percent_decode_str(value).decode_utf8_lossy().into_owned())
             })
         };
         let Some(signature) = find("X-Amz-Signature") else { return Ok(None) };
@@ -110,8 +112,9 @@ impl Signed {
         if need("X-Amz-Algorithm")? != "AWS4-HMAC-SHA256" {
             return Err(SignatureFault::Incomplete("The algorithm must be AWS4-HMAC-SHA256.".to_owned()));
         }
-        let scope = CredentialScope::parse(&need("X-Amz-Credential")?)
-            .ok_or_else(|| SignatureFault::Incomplete("'X-Amz-Credential' is not a credential.".to_owned()))?;
+        let scope = CredentialScope::parse(&need("X-Amz-Credential")?).ok_or_else(|| {
+            SignatureFault::Incomplete("'X-Amz-Credential' is not a credential.".to_owned())
+        })?;
         let expires = need("X-Amz-Expires")?;
         Ok(Some(Self {
             scope,

@@ -46,7 +46,9 @@ pub fn check_time(signed: &Signed, now: Timestamp) -> Result<Timestamp, Signatur
     let sent = parse_timestamp(&signed.timestamp)
         .ok_or_else(|| SignatureFault::Incomplete(format!("`{}` is not a time.", signed.timestamp)))?;
     if !signed.timestamp.starts_with(&signed.scope.date) {
-        return Err(SignatureFault::Incomplete("The date of the credential is not that of the request.".to_owned()));
+        return Err(SignatureFault::Incomplete(
+            "The date of the credential is not that of the request.".to_owned(),
+        ));
     }
     let age = now.duration_since(sent);
     let life = match signed.via {
@@ -120,7 +122,8 @@ mod tests {
     #[test]
     fn a_presigned_url_lives_as_long_as_it_says() {
         let now: Timestamp = "2026-11-24T08:10:00Z".parse().unwrap();
-        let check = |timestamp, expires| check_time(&signed(timestamp, SignedVia::Query { expires }), now).is_ok();
+        let check =
+            |timestamp, expires| check_time(&signed(timestamp, SignedVia::Query { expires }), now).is_ok();
         assert!(check("20261124T080900Z", 60));
         assert!(!check("20261124T080859Z", 60));
         assert!(check("20261124T075600Z", 900));

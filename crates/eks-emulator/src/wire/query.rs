@@ -11,9 +11,8 @@ pub(crate) struct Params(BTreeMap<String, String>);
 impl Params {
     /// Reads a form, or the query of a URL.
     pub(crate) fn parse(text: &str) -> Self {
-        let decode = |text: &str| {
-            percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned()
-        };
+        let decode =
+            |text: &str| percent_decode_str(&text.replace('+', " ")).decode_utf8_lossy().into_owned();
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
         let pairs = pairs.map(|pair| pair.split_once('=').unwrap_or((pair, "")));
         Self(pairs.map(|(name, value)| (decode(name), decode(value))).collect())
@@ -27,7 +26,10 @@ impl Params {
     /// Everything below a name, such as `LaunchTemplateData`.
     pub(crate) fn below(&self, name: &str) -> Self {
         let prefix = format!("{name}.");
-        let below = self.0.iter().filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone())));
+        let below = self
+            .0
+            .iter()
+            .filter_map(|(key, value)| Some((key.strip_prefix(&prefix)?.to_owned(), value.clone())));
         Self(below.collect())
     }
 

@@ -77,6 +77,9 @@ mod tests {
     #[test]
     fn text_cannot_become_an_element() {
         let document = node("R", vec![text("a", "<b>&\""), text_items("s", ["x"])]).document("urn:x");
-        assert!(document.ends_with("<R xmlns=\"urn:x\"><a>&lt;b&gt;&amp;&quot;</a><s><item>x</item></s></R>"), "{document}");
+        assert!(
+            document.ends_with("<R xmlns=\"urn:x\"><a>&lt;b&gt;&amp;&quot;</a><s><item>x</item></s></R>"),
+            "{document}"
+        );
     }
 }
