@@ -8,7 +8,7 @@ use std::{
 use aws_config::{BehaviorVersion, Region, SdkConfig, timeout::TimeoutConfig};
 use aws_credential_types::{
     Credentials,
-    provider::{ProvideCredentials, error::CredentialsError, future},
+    provider::{ProvideCredentials, SharedCredentialsProvider, error::CredentialsError, future},
 };
 use aws_sdk_sts::config::retry::{RetryConfig, RetryPartition};
 use fleet_provider::ErrorClass;
@@ -106,6 +106,7 @@ pub(crate) struct AssumedRole {
 
 struct Inner {
     role: Role,
+    ambient: Option<SharedCredentialsProvider>,
     sts: aws_sdk_sts::Client,
     kept: Mutex<Option<Credentials>>,
 }
@@ -120,7 +121,8 @@ impl AssumedRole {
             .retry_partition(RetryPartition::new(partition))
             .build();
         let sts = aws_sdk_sts::Client::from_conf(sts);
-        Self { inner: Arc::new(Inner { role, sts, kept: Mutex::new(None) }) }
+        let ambient = config.credentials_provider();
+        Self { inner: Arc::new(Inner { role, ambient, sts, kept: Mutex::new(None) }) }
     }
 
     /// The credentials, fresh enough to sign with.
@@ -142,7 +144,11 @@ impl AssumedRole {
     }
 
     async fn assume(&self) -> Result<Credentials, CallError> {
-        let Inner { role, sts, .. } = self.inner.as_ref();
+        let Inner { role, ambient, sts, kept: _ } = self.inner.as_ref();
+        // The SDK would report these as a service that could not be reached.
+        if let Some(provider) = ambient {
+            provider.provide_credentials().await.map_err(no_credentials)?;
+        }
         let answer = sts
             .assume_role()
             .role_arn(&role.arn)
@@ -165,6 +171,18 @@ impl AssumedRole {
             SystemTime::try_from(keys.expiration).ok(),
             "fleet-assumed-role",
         ))
+    }
+}
+
+/// The process has no credentials of its own to assume a role with.
+fn no_credentials(error: CredentialsError) -> CallError {
+    let passes = matches!(error, CredentialsError::ProviderTimedOut(_));
+    CallError {
+        class: if passes { ErrorClass::Transient } else { ErrorClass::Denied },
+        operation: "AssumeRole",
+        code: None,
+        message: Some("no credentials were found to assume the role with".to_owned()),
+        source: Some(Box::new(error)),
     }
 }
 

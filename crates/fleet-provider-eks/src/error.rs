@@ -75,11 +75,9 @@ impl CallError {
 
     /// Why something could not be read, for an observation.
     pub(crate) fn why(&self) -> String {
-        let code = self.code.as_deref().unwrap_or(self.class.as_str());
-        match &self.message {
-            Some(message) => format!("{} answered {code}: {message}", self.operation),
-            None => format!("{} answered {code}", self.operation),
-        }
+        let answered = self.code.as_deref().map(|code| format!(" answered {code}")).unwrap_or_default();
+        let message = self.message.as_deref().map(|message| format!(": {message}")).unwrap_or_default();
+        format!("{}{answered}{message}", self.operation)
     }
 }
 
@@ -155,13 +153,14 @@ where
 {
     let status = error.raw_response().map(|response| response.status().as_u16());
     let code = error.code().map(str::to_owned);
-    let message = error.message().map(str::to_owned);
-    let class = match &error {
-        SdkError::TimeoutError(_) | SdkError::DispatchFailure(_) => ErrorClass::Transient,
-        SdkError::ServiceError(_) => classify(code.as_deref(), status),
-        // The request was never sent, or the answer could not be understood.
-        _ => ErrorClass::Unknown,
+    let (class, what) = match &error {
+        SdkError::TimeoutError(_) => (ErrorClass::Transient, "no answer came in time"),
+        SdkError::DispatchFailure(_) => (ErrorClass::Transient, "the service could not be reached"),
+        SdkError::ServiceError(_) => (classify(code.as_deref(), status), "the service gave no reason"),
+        SdkError::ConstructionFailure(_) => (ErrorClass::Unknown, "the request could not be built"),
+        _ => (ErrorClass::Unknown, "the answer could not be understood"),
     };
+    let message = Some(error.message().unwrap_or(what).to_owned());
     CallError { class, operation, code, message, source: Some(Box::new(error)) }
 }
 

@@ -4,11 +4,16 @@ mod support;
 
 use std::collections::BTreeSet;
 
+use aws_credential_types::{
+    credential_fn::provide_credentials_fn,
+    provider::{SharedCredentialsProvider, error::CredentialsError},
+};
 use fleet_api::{
     eks::{ClusterTarget, EksAction, EksClusterStatus, EksUpdateStatus, Focus, Part},
     step::{Expectation, Seen},
 };
 use fleet_provider::{ClusterProvider, ErrorClass};
+use fleet_provider_eks::{EksProvider, Rate};
 use serde_json::json;
 use support::*;
 use tokio::{
@@ -193,6 +198,21 @@ async fn a_role_that_may_not_be_assumed_is_denied_and_named() {
     };
     let error = stage.provider.observe(&stranger, &Focus::default()).await.unwrap_err();
     assert_eq!((error.class, error.operation.as_str()), (ErrorClass::Denied, "AssumeRole"));
+}
+
+#[tokio::test]
+async fn a_controller_without_credentials_is_told_so() {
+    let ambient = ambient_at("http://127.0.0.1:9")
+        .await
+        .into_builder()
+        .credentials_provider(SharedCredentialsProvider::new(provide_credentials_fn(|| async {
+            Err(CredentialsError::not_loaded("nothing is configured"))
+        })))
+        .build();
+    let provider = EksProvider::new(ambient, Rate::default()).unwrap();
+    let error = provider.observe(&target("acme", "uid-1"), &Focus::default()).await.unwrap_err();
+    assert_eq!(error.class, ErrorClass::Denied);
+    assert!(error.to_string().contains("no credentials were found"), "{error}");
 }
 
 #[tokio::test]
