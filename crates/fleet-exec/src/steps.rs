@@ -7,7 +7,7 @@ use fleet_api::{
 use fleet_provider::{ClusterProvider, ErrorClass, ProviderError};
 
 use crate::{
-    drain::{self, DrainLimits, Remaining},
+    drain::{self, DrainLimits},
     remote::{Fault, Remote},
 };
 
@@ -38,14 +38,6 @@ pub enum StepError {
         /// The step's id.
         step: String,
     },
-    /// What was deleted is not gone yet. The step is to be repeated.
-    #[error("step {step} waits for {} to go, the first is {}", remaining.len(), remaining.first().map(ToString::to_string).unwrap_or_default())]
-    Remaining {
-        /// The step's id.
-        step: String,
-        /// What is still there, and why.
-        remaining: Vec<Remaining>,
-    },
 }
 
 impl StepError {
@@ -60,16 +52,16 @@ impl StepError {
                 Fault::Refused(_) | Fault::Garbage { .. } => ErrorClass::Unknown,
                 Fault::Unreachable { .. } | Fault::Server { .. } => ErrorClass::Transient,
             },
-            Self::NoWay { .. } | Self::Remaining { .. } => ErrorClass::Transient,
+            Self::NoWay { .. } => ErrorClass::Transient,
         }
     }
 }
 
 /// Carries out one step: through the tenant's API server where the step is about its objects, through the provider
-/// otherwise.
+/// otherwise. A drain that is not done when its patience ends is no error: its outcome names what is still there.
 ///
 /// # Errors
-/// The step was not carried out, or is not done yet; [`StepError::class`] says what to do about it.
+/// The step was not carried out; [`StepError::class`] says what to do about it.
 pub async fn carry_out(
     provider: &dyn ClusterProvider,
     tenant: Option<&Remote>,
@@ -87,11 +79,8 @@ pub async fn carry_out(
             let remaining = drain::drain(tenant, &DrainLimits::default())
                 .await
                 .map_err(|source| StepError::Tenant { step: id(), source })?;
-            if remaining.is_empty() {
-                Ok(Outcome::default())
-            } else {
-                Err(StepError::Remaining { step: id(), remaining })
-            }
+            let still_draining = remaining.iter().map(ToString::to_string).collect();
+            Ok(Outcome { still_draining: Some(still_draining), ..Outcome::default() })
         }
     }
 }

@@ -206,7 +206,8 @@ impl Actor {
                 }
                 self.answered();
             }
-            News::Down(fault) if fault.concerns_the_cluster() => self.silent(&fault),
+            // A watch that fails holds up nothing else: a request finds out for itself.
+            News::Down(fault) if fault.concerns_the_cluster() => self.down(&fault),
             News::Down(fault) => self.state.kind_failed(kind, &fault, Instant::now()),
             News::Lost => {
                 if let Some(kind) = self.state.kinds.get_mut(kind) {
@@ -235,14 +236,16 @@ impl Actor {
                 wait = wait.max(retry_after.unwrap_or_default());
                 self.reach = Reach::Up;
             }
-            fault => {
-                if self.reach != Reach::Down(fault.clone()) {
-                    tracing::warn!(cluster = %self.config.name, error = %fault, "the tenant's API server does not answer");
-                }
-                self.reach = Reach::Down(fault.clone());
-            }
+            fault => self.down(fault),
         }
         self.pause = Some(Instant::now() + wait);
+    }
+
+    fn down(&mut self, fault: &Fault) {
+        if !matches!(self.reach, Reach::Down(_)) {
+            tracing::warn!(cluster = %self.config.name, error = %fault, "the tenant's API server does not answer");
+        }
+        self.reach = Reach::Down(fault.clone());
     }
 
     async fn work(&mut self) {

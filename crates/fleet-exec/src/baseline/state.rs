@@ -134,7 +134,12 @@ impl Gate {
     pub(crate) fn shut(&mut self, now: Instant, message: String) {
         self.since.get_or_insert(now);
         self.looks = self.looks.saturating_add(1);
-        let wait = (Duration::from_millis(100) * 2_u32.pow(self.looks.min(10))).min(Duration::from_secs(15));
+        // A policy bites about a second after it was written, and a quota is live as soon: both are looked at often
+        // at first, and seldom when something is wrong.
+        let wait = match self.looks {
+            0..=20 => Duration::from_millis(150),
+            looks => Duration::from_millis(300 * u64::from(looks - 20)).min(Duration::from_secs(15)),
+        };
         self.next = Some(now + wait);
         self.message = message;
     }
@@ -516,7 +521,7 @@ impl State {
         let prune = self.prune_fault.iter().map(|fault| fault.message.clone());
         let gates = [&self.markers, &self.quotas]
             .into_iter()
-            .filter(|gate| !gate.open && gate.looks > 8)
+            .filter(|gate| !gate.open && gate.looks > 20)
             .map(|gate| gate.message.clone());
         kinds.chain(slots).chain(prune).chain(gates).next()
     }

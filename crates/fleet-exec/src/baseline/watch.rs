@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// How long to wait before a watch is begun again, at first and at most.
-const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(60));
+const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 /// More events than this within [`FLOOD_TIME`] are a flood: they are taken in no faster.
 const FLOOD: u32 = 2_000;
 const FLOOD_TIME: Duration = Duration::from_secs(10);

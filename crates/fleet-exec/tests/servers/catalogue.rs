@@ -71,7 +71,6 @@ async fn the_whole_catalogue_is_applied_proven_and_kept(minor: Minor, version: &
         remote.traffic().requests()
     );
     for verdict in seen.verdicts.iter() {
-        eprintln!("  {:<6} {:<12} {}", verdict.control, verdict.verdict.as_str(), verdict.message);
         assert!(matches!(verdict.verdict, Verdict::Pass | Verdict::NotProven), "{verdict:?}");
     }
     assert_eq!(seen.verdicts.len(), bundle.controls.len());

@@ -3,7 +3,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test says what it expects by failing"
+    clippy::print_stderr,
+    reason = "a test says what it expects by failing, and tells its figures"
 )]
 
 mod catalogue;
