@@ -1,0 +1,5 @@
+//! The binary `fleet`.
+
+fn main() -> std::process::ExitCode {
+    fleet_cli::main()
+}
