@@ -1,5 +1,7 @@
 //! A real API server behind a cluster: token and access entries, an upgrade over the same data, nothing left.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
+
 mod common;
 
 use std::{path::Path, process::Command, time::Duration};
@@ -186,8 +188,7 @@ async fn a_cluster_lives_on_a_real_api_server_from_creation_to_deletion() {
         assert!(started.elapsed() < Duration::from_secs(120), "the API server did not come back");
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
-    let (_, state) = fixture.http.send("GET", "/_emulator/state", "").await;
-    assert!(state.contains("rssBytes"), "{state}");
+    until_state(&fixture, |state| state.contains(r#""serving":"1.35""#) && state.contains("rssBytes")).await;
 
     // A test stops one tenant's API server: EKS does not notice.
     fixture.http.send("POST", "/_emulator/stop-control-plane/one", "").await;

@@ -1,6 +1,7 @@
 //! An emulator and real AWS clients for it.
 
 #![allow(dead_code, reason = "each test program uses a part of this")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
 
 use std::time::{Duration, Instant};
 
@@ -17,29 +18,31 @@ use aws_sdk_eks::{
 use eks_emulator::{Config, Durations, Emulator, Running};
 use tempfile::TempDir;
 
-pub const ACCOUNT: &str = "111122223333";
-pub const REGION: &str = "eu-central-1";
-pub const CLUSTER_ROLE: &str = "arn:aws:iam::111122223333:role/eks-cluster";
-pub const NODE_ROLE: &str = "arn:aws:iam::111122223333:role/eks-node";
-pub const SUBNETS: [&str; 2] = ["subnet-0aa000000000000a1", "subnet-0bb000000000000b1"];
+pub(crate) const ACCOUNT: &str = "111122223333";
+pub(crate) const REGION: &str = "eu-central-1";
+pub(crate) const CLUSTER_ROLE: &str = "arn:aws:iam::111122223333:role/eks-cluster";
+pub(crate) const NODE_ROLE: &str = "arn:aws:iam::111122223333:role/eks-node";
+pub(crate) const SUBNETS: [&str; 2] = ["subnet-0aa000000000000a1", "subnet-0bb000000000000b1"];
 
-pub const CONTROLLER: (&str, &str) = ("AKIAFLEETCONTROLLER0", "sandbox-controller-secret-key-00000000000");
-pub const OPERATOR: (&str, &str) = ("AKIAFLEETOPERATOR000", "sandbox-operator-secret-key-000000000000");
+pub(crate) const CONTROLLER: (&str, &str) =
+    ("AKIAFLEETCONTROLLER0", "sandbox-controller-secret-key-00000000000");
+pub(crate) const OPERATOR: (&str, &str) =
+    ("AKIAFLEETOPERATOR000", "sandbox-operator-secret-key-000000000000");
 
 /// An emulator with a state folder of its own.
-pub struct Fixture {
-    pub running: Running,
-    pub state: TempDir,
-    pub http: plain::Http,
+pub(crate) struct Fixture {
+    pub(crate) running: Running,
+    pub(crate) state: TempDir,
+    pub(crate) http: plain::Http,
 }
 
 impl Fixture {
     /// Nothing behind clusters, everything at once.
-    pub async fn instant() -> Self {
+    pub(crate) async fn instant() -> Self {
         Self::start(|config| config.durations = Durations::instant()).await
     }
 
-    pub async fn start(change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn start(change: impl FnOnce(&mut Config)) -> Self {
         let state = tempfile::Builder::new().prefix("emu-").tempdir().unwrap();
         let mut config = Config::new(state.path()).unwrap();
         change(&mut config);
@@ -49,7 +52,7 @@ impl Fixture {
     }
 
     /// Stops the emulator, and starts another over the same state.
-    pub async fn restart(self, change: impl FnOnce(&mut Config)) -> Self {
+    pub(crate) async fn restart(self, change: impl FnOnce(&mut Config)) -> Self {
         let Self { running, state, .. } = self;
         running.stop().await;
         let mut config = Config::new(state.path()).unwrap();
@@ -60,7 +63,7 @@ impl Fixture {
     }
 
     /// An SDK configuration with credentials, without retries: a test sees every answer.
-    pub async fn sdk(&self, credentials: Credentials) -> SdkConfig {
+    pub(crate) async fn sdk(&self, credentials: Credentials) -> SdkConfig {
         aws_config::defaults(BehaviorVersion::latest())
             .region(Region::new(REGION))
             .endpoint_url(self.running.endpoint_url())
@@ -71,7 +74,7 @@ impl Fixture {
     }
 
     /// Credentials of a role, assumed by a user.
-    pub async fn assume(&self, user: (&str, &str), account: &str, role: &str) -> Credentials {
+    pub(crate) async fn assume(&self, user: (&str, &str), account: &str, role: &str) -> Credentials {
         let sts = aws_sdk_sts::Client::new(&self.sdk(keys(user)).await);
         let answer = sts
             .assume_role()
@@ -92,29 +95,29 @@ impl Fixture {
     }
 
     /// The fleet's own client in the general account.
-    pub async fn eks(&self) -> Client {
+    pub(crate) async fn eks(&self) -> Client {
         Client::new(&self.sdk(self.assume(CONTROLLER, ACCOUNT, "fleet-manager").await).await)
     }
 
     /// Moves the emulator's clock on.
-    pub async fn advance(&self, duration: Duration) {
+    pub(crate) async fn advance(&self, duration: Duration) {
         let body = format!(r#"{{"advanceSeconds": {}}}"#, duration.as_secs_f64());
         assert_eq!(self.http.send("POST", "/_emulator/clock", &body).await.0, 200);
     }
 
     /// Plans a fault.
-    pub async fn plan(&self, fault: &str) {
+    pub(crate) async fn plan(&self, fault: &str) {
         let (status, body) = self.http.send("POST", "/_emulator/faults", fault).await;
         assert_eq!(status, 201, "{body}");
     }
 }
 
-pub fn keys(user: (&str, &str)) -> Credentials {
+pub(crate) fn keys(user: (&str, &str)) -> Credentials {
     Credentials::new(user.0, user.1, None, None, "test")
 }
 
 /// A cluster as the fleet makes it.
-pub fn create(eks: &Client, name: &str, version: &str) -> CreateClusterFluentBuilder {
+pub(crate) fn create(eks: &Client, name: &str, version: &str) -> CreateClusterFluentBuilder {
     eks.create_cluster()
         .name(name)
         .version(version)
@@ -135,12 +138,12 @@ pub fn create(eks: &Client, name: &str, version: &str) -> CreateClusterFluentBui
         .bootstrap_self_managed_addons(false)
 }
 
-pub async fn describe(eks: &Client, name: &str) -> Cluster {
+pub(crate) async fn describe(eks: &Client, name: &str) -> Cluster {
     eks.describe_cluster().name(name).send().await.unwrap().cluster.unwrap()
 }
 
 /// Waits for a status; a minute is far more than any needs.
-pub async fn until_status(eks: &Client, name: &str, status: ClusterStatus) -> Cluster {
+pub(crate) async fn until_status(eks: &Client, name: &str, status: ClusterStatus) -> Cluster {
     let started = Instant::now();
     loop {
         let cluster = describe(eks, name).await;
@@ -152,12 +155,12 @@ pub async fn until_status(eks: &Client, name: &str, status: ClusterStatus) -> Cl
     }
 }
 
-pub async fn describe_update(eks: &Client, name: &str, id: &str) -> Update {
+pub(crate) async fn describe_update(eks: &Client, name: &str, id: &str) -> Update {
     eks.describe_update().name(name).update_id(id).send().await.unwrap().update.unwrap()
 }
 
 /// Waits until an update is over.
-pub async fn until_over(eks: &Client, name: &str, id: &str) -> Update {
+pub(crate) async fn until_over(eks: &Client, name: &str, id: &str) -> Update {
     let started = Instant::now();
     loop {
         let update = describe_update(eks, name, id).await;
@@ -170,7 +173,7 @@ pub async fn until_over(eks: &Client, name: &str, id: &str) -> Update {
 }
 
 /// Plain HTTP to the control API.
-pub mod plain {
+pub(crate) mod plain {
     use std::net::SocketAddr;
 
     use tokio::{
@@ -178,20 +181,26 @@ pub mod plain {
         net::TcpStream,
     };
 
-    pub struct Http(SocketAddr);
+    pub(crate) struct Http(SocketAddr);
 
     impl Http {
-        pub fn new(address: SocketAddr) -> Self {
+        pub(crate) fn new(address: SocketAddr) -> Self {
             Self(address)
         }
 
         /// Status and body.
-        pub async fn send(&self, method: &str, path: &str, body: &str) -> (u16, String) {
+        pub(crate) async fn send(&self, method: &str, path: &str, body: &str) -> (u16, String) {
             self.send_with(method, path, "content-type: application/json\r\n", body).await
         }
 
         /// The same with headers of the caller's.
-        pub async fn send_with(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
+        pub(crate) async fn send_with(
+            &self,
+            method: &str,
+            path: &str,
+            headers: &str,
+            body: &str,
+        ) -> (u16, String) {
             let mut stream = TcpStream::connect(self.0).await.unwrap();
             let length = body.len();
             let request = format!(
