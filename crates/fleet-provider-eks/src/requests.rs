@@ -364,3 +364,159 @@ pub(crate) fn create_pod_identity(
         .set_tags(Some(tags.clone().into_iter().collect()))
         .client_request_token(token)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use aws_sdk_eks::config::BehaviorVersion;
+    use fleet_api::v1alpha1::{NodeScaling, SupportType};
+
+    use super::*;
+
+    fn eks() -> Client {
+        Client::from_conf(aws_sdk_eks::Config::builder().behavior_version(BehaviorVersion::latest()).build())
+    }
+
+    fn words(items: &[&str]) -> BTreeSet<String> {
+        items.iter().map(|item| (*item).to_owned()).collect()
+    }
+
+    fn cluster(auto_mode: Option<AutoMode>) -> CreateClusterRequest {
+        CreateClusterRequest {
+            version: KubernetesVersion::from_minor(35),
+            role_arn: "role".to_owned(),
+            subnet_ids: words(&["subnet-a", "subnet-b"]),
+            security_group_ids: words(&["sg"]),
+            public_cidrs: BTreeSet::new(),
+            service_cidr: None,
+            kms_key_arn: Some("key".to_owned()),
+            logging: [EksLogType::Audit].into(),
+            support_type: SupportType::Extended,
+            deletion_protection: true,
+            auto_mode,
+            tags: BTreeMap::from([("owner".to_owned(), "uid".to_owned())]),
+        }
+    }
+
+    #[test]
+    fn a_cluster_is_private_and_nobodys_until_entries_say_otherwise() {
+        let call = create_cluster(&eks(), "acme", &cluster(None), "token");
+        let input = call.as_input().clone().build().unwrap();
+        assert_eq!((input.name(), input.version()), (Some("acme"), Some("1.35")));
+        assert_eq!(input.client_request_token(), Some("token"));
+        assert_eq!(input.bootstrap_self_managed_addons(), Some(false));
+        assert_eq!(input.deletion_protection(), Some(true));
+        let access = input.access_config().unwrap();
+        assert_eq!(access.authentication_mode(), Some(&sdk::AuthenticationMode::Api));
+        assert_eq!(access.bootstrap_cluster_creator_admin_permissions(), Some(false));
+        let network = input.resources_vpc_config().unwrap();
+        assert_eq!(network.endpoint_private_access(), Some(true));
+        assert_eq!(network.endpoint_public_access(), Some(false));
+        assert_eq!(network.public_access_cidrs(), [] as [String; 0]);
+        let provider = input.encryption_config()[0].provider().unwrap();
+        assert_eq!(provider.key_arn(), Some("key"));
+        assert!(input.compute_config().is_none() && input.kubernetes_network_config().is_none());
+        let logs = input.logging().unwrap().cluster_logging();
+        assert_eq!((logs[0].enabled(), logs[0].types()), (Some(true), &[sdk::LogType::Audit][..]));
+        assert_eq!((logs[1].enabled(), logs[1].types().len()), (Some(false), 4));
+    }
+
+    #[test]
+    fn auto_mode_is_switched_in_three_places_at_once() {
+        let auto_mode =
+            AutoMode { node_role_arn: "node".to_owned(), node_pools: vec!["general-purpose".to_owned()] };
+        let call = create_cluster(&eks(), "acme", &cluster(Some(auto_mode)), "token");
+        let input = call.as_input().clone().build().unwrap();
+        let switches = |compute: Option<&sdk::ComputeConfigRequest>,
+                        storage: Option<&sdk::StorageConfigRequest>,
+                        network: Option<&sdk::KubernetesNetworkConfigRequest>| {
+            [
+                compute.and_then(|compute| compute.enabled()),
+                storage.and_then(|storage| storage.block_storage()?.enabled()),
+                network.and_then(|network| network.elastic_load_balancing()?.enabled()),
+            ]
+        };
+        assert_eq!(
+            switches(input.compute_config(), input.storage_config(), input.kubernetes_network_config()),
+            [Some(true); 3]
+        );
+        let off = update_config(&eks(), "acme", &ConfigChange::AutoMode(None), "token");
+        let input = off.as_input().clone().build().unwrap();
+        assert_eq!(
+            switches(input.compute_config(), input.storage_config(), input.kubernetes_network_config()),
+            [Some(false); 3]
+        );
+    }
+
+    #[test]
+    fn a_change_of_settings_carries_one_kind_alone() {
+        let changes = [
+            ConfigChange::Endpoint { public_cidrs: words(&["203.0.113.0/24"]) },
+            ConfigChange::Network { subnet_ids: words(&["a", "b"]), security_group_ids: BTreeSet::new() },
+            ConfigChange::Logging(BTreeSet::new()),
+            ConfigChange::SupportType(SupportType::Standard),
+            ConfigChange::DeletionProtection(false),
+            ConfigChange::AutoMode(None),
+        ];
+        for change in changes {
+            let input = update_config(&eks(), "acme", &change, "token").as_input().clone().build().unwrap();
+            let kinds = [
+                input.resources_vpc_config().is_some(),
+                input.logging().is_some(),
+                input.upgrade_policy().is_some(),
+                input.deletion_protection().is_some(),
+                input.compute_config().is_some(),
+            ];
+            assert_eq!(kinds.iter().filter(|kind| **kind).count(), 1, "{change:?}");
+        }
+    }
+
+    #[test]
+    fn a_node_group_takes_its_disk_from_the_template_and_loses_labels_by_name() {
+        let request = NodegroupRequest {
+            name: "workers".to_owned(),
+            version: KubernetesVersion::from_minor(35),
+            ami_type: "BOTTLEROCKET_x86_64".to_owned(),
+            instance_types: vec!["m7i.large".to_owned()],
+            scaling: NodeScaling { min: 1, max: 3, desired: 2 },
+            node_role_arn: "node".to_owned(),
+            subnet_ids: words(&["subnet-a"]),
+            labels: BTreeMap::new(),
+            taints: Vec::new(),
+            remove_labels: words(&["old"]),
+            remove_taints: Vec::new(),
+            launch_template: ("lt-1".to_owned(), "2".to_owned()),
+            max_unavailable_percent: 33,
+            tags: BTreeMap::new(),
+        };
+        let call = create_nodegroup(&eks(), "acme", &request, "token");
+        let input = call.as_input().clone().build().unwrap();
+        assert_eq!(
+            (input.disk_size(), input.remote_access()),
+            (None, None),
+            "EKS refuses them beside a template"
+        );
+        let template = input.launch_template().unwrap();
+        assert_eq!((template.id(), template.version()), (Some("lt-1"), Some("2")));
+        let call = update_nodegroup_config(&eks(), "acme", &request, "token");
+        let input = call.as_input().clone().build().unwrap();
+        assert_eq!(input.labels().unwrap().remove_labels(), ["old"]);
+        assert!(input.taints().is_none());
+    }
+
+    #[test]
+    fn settings_that_an_add_on_should_lose_are_sent_as_none() {
+        let request = AddonRequest {
+            name: "coredns".to_owned(),
+            version: "v1".to_owned(),
+            configuration: None,
+            role_arn: None,
+            tags: BTreeMap::new(),
+        };
+        let update = update_addon(&eks(), "acme", &request, "token").as_input().clone().build().unwrap();
+        assert_eq!(update.configuration_values(), Some("{}"));
+        let create = create_addon(&eks(), "acme", &request, "token").as_input().clone().build().unwrap();
+        assert_eq!(create.configuration_values(), None);
+    }
+}

@@ -10,7 +10,7 @@ use fleet_api::{
         PartStatus, PodIdentityRequest, PolicyAssociation,
     },
     step::{Expectation, Seen},
-    v1alpha1::{EksLogType, SupportType},
+    v1alpha1::{AutoMode, EksLogType, SupportType},
 };
 use serde_json::json;
 use support::*;
@@ -172,6 +172,26 @@ async fn settings_change_one_kind_at_a_time_and_a_repeated_change_is_done_alread
 
     let refused = stage.run(EksAction::DeleteCluster, Expectation::Nothing).await;
     assert_eq!(class(refused), fleet_provider::ErrorClass::Invalid);
+}
+
+#[tokio::test]
+async fn auto_mode_is_made_with_the_cluster_and_switched_off_again() {
+    let stage = Stage::new().await;
+    let EksAction::CreateCluster(mut request) = create_cluster(&stage.target) else { panic!("no creation") };
+    let auto_mode = AutoMode {
+        node_role_arn: format!("arn:aws:iam::{ACCOUNT}:role/eks-node"),
+        node_pools: vec!["general-purpose".to_owned(), "system".to_owned()],
+    };
+    request.auto_mode = Some(auto_mode.clone());
+    stage.run(EksAction::CreateCluster(request), Expectation::ClusterAbsent).await.unwrap();
+    let active = |seen: &fleet_api::eks::EksObservation| status(seen) == Some(EksClusterStatus::Active);
+    let seen = stage.until(&Focus::default(), "an active cluster", active).await;
+    assert_eq!(seen.cluster.present().unwrap().auto_mode, Some(auto_mode));
+    let off = EksAction::UpdateConfig(ConfigChange::AutoMode(None));
+    let outcome = stage.run(off, active_at(35)).await.unwrap();
+    assert_eq!(stage.finished(outcome, None).await, EksUpdateStatus::Successful);
+    let seen = stage.observe(&Focus::default()).await;
+    assert_eq!(seen.cluster.present().unwrap().auto_mode, None);
 }
 
 #[tokio::test]
