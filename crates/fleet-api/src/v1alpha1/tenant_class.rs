@@ -42,9 +42,9 @@ pub struct TenantClassSpec {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("has(self.autoMode) || size(self.nodeGroups) > 0")
+    validation = Rule::new("has(self.autoMode) || (has(self.nodeGroups) && size(self.nodeGroups) > 0)")
         .message("a cluster needs `autoMode` or at least one of `nodeGroups`"),
-    validation = Rule::new("!(has(self.autoMode) && size(self.nodeGroups) > 0)")
+    validation = Rule::new("!(has(self.autoMode) && has(self.nodeGroups) && size(self.nodeGroups) > 0)")
         .message("`autoMode` makes its own nodes: leave out `nodeGroups`")
 )]
 pub struct EksClass {
@@ -133,7 +133,7 @@ pub struct EksNetwork {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[x_kube(
-    validation = Rule::new("size(self.publicCidrs) == 0 || !self.publicCidrs.exists(c, c == '0.0.0.0/0')")
+    validation = Rule::new("!has(self.publicCidrs) || !self.publicCidrs.exists(c, c == '0.0.0.0/0')")
         .message("an endpoint that is open to the whole internet is refused: name the networks")
 )]
 pub struct Endpoint {
