@@ -1,0 +1,142 @@
+//! What the status remembers between two plans, and the only functions that write it.
+
+use fleet_api::{
+    conditions,
+    step::{Action, Outcome, Step},
+    v1alpha1::{StepFailure, StepStatus, TenantClusterStatus},
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{ClusterPlan, begins_update};
+
+/// How often a step is tried before it waits for somebody.
+pub(super) const MAX_ATTEMPTS: i32 = 5;
+
+/// The most failures that a status holds.
+const MAX_FAILURES: usize = 16;
+
+/// How long to wait after so many failures; `None` when a step has been tried often enough.
+///
+/// Five minutes, then three times as long each time: 5 min, 15 min, 45 min, 2 h 15 min. Most causes that pass by
+/// themselves (a role that has yet to spread, a zone without capacity) are gone by then, and no cause that needs
+/// somebody is worth a drain of nodes every few minutes.
+pub(super) fn pause_after(attempts: i32) -> Option<SignedDuration> {
+    if attempts >= MAX_ATTEMPTS {
+        return None;
+    }
+    let factor = 3_i64.pow(attempts.saturating_sub(1).max(0).unsigned_abs());
+    Some(SignedDuration::from_mins(5 * factor))
+}
+
+impl ClusterPlan {
+    /// Writes what the plan found into the status: conditions, versions, endpoint, report and memory.
+    ///
+    /// What the plan knows nothing of (the baseline, reachability, `observedGeneration`) is left alone. It is called
+    /// once per plan, before the first step is carried out.
+    pub fn record(&self, status: &mut TenantClusterStatus, generation: Option<i64>, now: Timestamp) {
+        let Self {
+            steps: _,
+            report,
+            verdicts,
+            versions,
+            arn,
+            endpoint,
+            certificate_authority,
+            enterable: _,
+            focus: _,
+            look_again_after: _,
+            deleted: _,
+            in_flight,
+            last_update,
+            failures,
+            deletion,
+        } = self;
+        for verdict in verdicts {
+            conditions::set(&mut status.conditions, verdict, generation, now);
+        }
+        status.report.clone_from(report);
+        status.versions.clone_from(versions);
+        status.arn.clone_from(arn);
+        status.endpoint.clone_from(endpoint);
+        status.certificate_authority.clone_from(certificate_authority);
+        status.step.clone_from(in_flight);
+        status.last_update.clone_from(last_update);
+        status.failures.clone_from(failures);
+        status.deletion.clone_from(deletion);
+    }
+}
+
+/// Writes the intent to carry out a step into the status. It is stored before the call is made.
+///
+/// A step whose intent is stored already keeps its beginning, and one that begins no update leaves the note of an
+/// update that is still in flight: that note is the only way back to the update.
+pub fn begin(status: &mut TenantClusterStatus, step: &Step, now: Timestamp) {
+    if let Some(stored) = &status.step {
+        let same = stored.id == step.id && stored.attempts == step.attempt;
+        if same || (stored.update_id.is_some() && !begins_update(&step.action)) {
+            return;
+        }
+    }
+    status.step = Some(StepStatus {
+        id: step.id.clone(),
+        summary: step.summary.clone(),
+        update_id: None,
+        started_at: Time(now),
+        attempts: step.attempt,
+    });
+}
+
+/// Writes what came of a step into the status.
+pub fn note_outcome(status: &mut TenantClusterStatus, step: &Step, outcome: &Outcome, now: Timestamp) {
+    let Outcome { update_id, still_draining } = outcome;
+    if let Some(stored) = status.step.as_mut().filter(|stored| stored.id == step.id)
+        && update_id.is_some()
+    {
+        stored.update_id.clone_from(update_id);
+    }
+    if let (Action::DrainWorkloads, Some(remaining)) = (&step.action, still_draining)
+        && let Some(deletion) = &mut status.deletion
+    {
+        deletion.drain.remaining = remaining.iter().take(10).cloned().collect();
+        deletion.drain.finished_at = remaining.is_empty().then_some(Time(now));
+    }
+}
+
+/// Counts one failure of a step.
+pub(super) fn count_failure(
+    failures: &mut Vec<StepFailure>,
+    step: &str,
+    seen_as: &str,
+    code: &str,
+    message: &str,
+    retry: Option<String>,
+    now: Timestamp,
+) {
+    let seen_as = Some(seen_as.to_owned());
+    let attempts = match failures.iter().find(|failure| failure.step == step) {
+        Some(failure) if failure.seen_as == seen_as => return,
+        Some(failure) => failure.attempts + 1,
+        None => 1,
+    };
+    let wish = failures.iter().find(|failure| failure.step == step).and_then(|f| f.wish.clone());
+    failures.retain(|failure| failure.step != step);
+    failures.push(StepFailure {
+        step: step.to_owned(),
+        attempts,
+        code: code.to_owned(),
+        message: message.chars().take(300).collect(),
+        last_at: Time(now),
+        seen_as,
+        retry,
+        wish,
+    });
+}
+
+/// The failures in the form that a status holds: by step, and the most stubborn when there are too many.
+pub(super) fn bounded(mut failures: Vec<StepFailure>) -> Vec<StepFailure> {
+    failures.sort_by(|a, b| b.attempts.cmp(&a.attempts).then_with(|| a.step.cmp(&b.step)));
+    failures.truncate(MAX_FAILURES);
+    failures.sort_by(|a, b| a.step.cmp(&b.step));
+    failures
+}
