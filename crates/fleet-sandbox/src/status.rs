@@ -156,9 +156,13 @@ fn measured(mut service: ServiceState) -> ServiceState {
 /// Asks the emulator which control planes stand behind its clusters.
 async fn emulated_control_planes(address: SocketAddr) -> Result<Vec<ControlPlaneReport>, Error> {
     #[derive(Deserialize)]
-    #[serde(rename_all = "camelCase")]
     struct Answer {
-        control_planes: Vec<ControlPlaneReport>,
+        clusters: Vec<Cluster>,
+    }
+    #[derive(Deserialize)]
+    struct Cluster {
+        /// Absent while the cluster is being created or deleted, and while its server is stopped.
+        server: Option<ControlPlaneReport>,
     }
     let path = "/_emulator/state";
     let (status, body) = get_over_http(address, path).await?;
@@ -169,5 +173,5 @@ async fn emulated_control_planes(address: SocketAddr) -> Result<Vec<ControlPlane
     }
     let answer: Answer = serde_json::from_str(&body)
         .map_err(|source| Error::Unreadable { path: PathBuf::from(path), source })?;
-    Ok(answer.control_planes)
+    Ok(answer.clusters.into_iter().filter_map(|cluster| cluster.server).collect())
 }

@@ -44,7 +44,7 @@ async fn serve(address: &str) -> io::Result<()> {
         if request.starts_with("GET /die ") {
             return Ok(());
         }
-        let body = r#"{"controlPlanes":[]}"#;
+        let body = r#"{"clusters":[]}"#;
         let answer =
             format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
         stream.write_all(answer.as_bytes()).await?;
