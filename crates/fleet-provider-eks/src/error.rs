@@ -105,6 +105,9 @@ pub(crate) fn classify(code: Option<&str>, status: Option<u16>) -> ErrorClass {
         | "RequestTimeout"
         | "RequestTimeoutException"
         | "ResourcePropagationDelayException"
+        // Something else is being changed. What was read just before did not show it, as for updates of AWS's own
+        // (aws/containers-roadmap#1500), so a new plan at once would only ask again.
+        | "ResourceInUseException"
         | "ExpiredToken"
         | "ExpiredTokenException"
         | "RequestExpired" => ErrorClass::Transient,
@@ -122,13 +125,13 @@ pub(crate) fn classify(code: Option<&str>, status: Option<u16>) -> ErrorClass {
         | "MissingAuthenticationTokenException"
         | "AuthFailure"
         | "OptInRequired" => ErrorClass::Denied,
-        "ResourceInUseException"
-        | "ResourceNotFoundException"
+        "ResourceNotFoundException"
         | "InvalidLaunchTemplateName.AlreadyExistsException" => ErrorClass::WorldMoved,
         "ClientException"
         | "UnsupportedAvailabilityZoneException"
         | "ValidationError"
         | "ValidationException"
+        | "IdempotentParameterMismatch"
         | "MissingParameter"
         | "UnknownParameter" => ErrorClass::Invalid,
         _ if code.ends_with(".NotFound") || code.ends_with(".NotFoundException") => ErrorClass::WorldMoved,
@@ -136,6 +139,11 @@ pub(crate) fn classify(code: Option<&str>, status: Option<u16>) -> ErrorClass {
         _ if code.starts_with("Invalid") && code != "InvalidAction" => ErrorClass::Invalid,
         _ => by_status(status),
     }
+}
+
+/// True when EKS says, in words alone, that the cluster is being changed (eksctl-io/eksctl#2244).
+fn is_busy(code: Option<&str>, message: &str) -> bool {
+    code == Some("InvalidRequestException") && message.contains("is not in ACTIVE status")
 }
 
 fn by_status(status: Option<u16>) -> ErrorClass {
@@ -160,8 +168,9 @@ where
         SdkError::ConstructionFailure(_) => (ErrorClass::Unknown, "the request could not be built"),
         _ => (ErrorClass::Unknown, "the answer could not be understood"),
     };
-    let message = Some(error.message().unwrap_or(what).to_owned());
-    CallError { class, operation, code, message, source: Some(Box::new(error)) }
+    let message = error.message().unwrap_or(what).to_owned();
+    let class = if is_busy(code.as_deref(), &message) { ErrorClass::Transient } else { class };
+    CallError { class, operation, code, message: Some(message), source: Some(Box::new(error)) }
 }
 
 #[cfg(test)]
@@ -180,7 +189,8 @@ mod tests {
             (Some("AccessDeniedException"), 403, Denied),
             (Some("UnauthorizedOperation"), 403, Denied),
             (Some("InvalidClientTokenId"), 403, Denied),
-            (Some("ResourceInUseException"), 409, WorldMoved),
+            (Some("ResourceInUseException"), 409, Transient),
+            (Some("IdempotentParameterMismatch"), 400, Invalid),
             (Some("ResourceNotFoundException"), 404, WorldMoved),
             (Some("InvalidLaunchTemplateId.NotFound"), 400, WorldMoved),
             (Some("InvalidParameterException"), 400, Invalid),
@@ -195,6 +205,14 @@ mod tests {
         ] {
             assert_eq!(classify(code, Some(status)), class, "{code:?} {status}");
         }
+    }
+
+    #[test]
+    fn a_cluster_that_is_being_changed_is_waited_for() {
+        let message = "Cluster 'acme' is not in ACTIVE status";
+        assert!(is_busy(Some("InvalidRequestException"), message));
+        assert!(!is_busy(Some("InvalidParameterException"), message));
+        assert!(!is_busy(Some("InvalidRequestException"), "deletion protection is on"));
     }
 
     #[test]

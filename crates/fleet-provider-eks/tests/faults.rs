@@ -9,8 +9,12 @@ use aws_credential_types::{
     provider::{SharedCredentialsProvider, error::CredentialsError},
 };
 use fleet_api::{
-    eks::{ClusterTarget, EksAction, EksClusterStatus, EksUpdateStatus, Focus, Part},
+    eks::{
+        AccessEntryRequest, ClusterTarget, ConfigChange, EksAction, EksClusterStatus, EksUpdateStatus, Focus,
+        Part, PolicyAssociation,
+    },
     step::{Expectation, Seen},
+    v1alpha1::SupportType,
 };
 use fleet_provider::{ClusterProvider, ErrorClass};
 use fleet_provider_eks::{EksProvider, Rate};
@@ -144,6 +148,47 @@ async fn an_add_on_that_is_there_and_ours_is_adopted_and_one_of_another_is_not()
 }
 
 #[tokio::test]
+async fn an_access_entry_that_was_cut_in_half_is_made_whole() {
+    let stage = Stage::new().await;
+    stage.active().await;
+    let principal_arn = format!("arn:aws:iam::{ACCOUNT}:role/platform-admin");
+    let policy = PolicyAssociation {
+        policy_arn: "arn:aws:eks::aws:cluster-access-policy/AmazonEKSViewPolicy".to_owned(),
+        namespaces: BTreeSet::new(),
+    };
+    let request = AccessEntryRequest {
+        principal_arn: principal_arn.clone(),
+        groups: BTreeSet::new(),
+        policies: vec![policy.clone()],
+        tags: tags(&stage.target),
+    };
+    let part = Part::AccessEntry(principal_arn.clone());
+    let create = EksAction::CreateAccessEntry(request);
+    stage.fault(json!({"operation": "AssociateAccessPolicy", "effect": "reset-before", "times": 4})).await;
+    assert_eq!(class(stage.run(create.clone(), absent(&part)).await), ErrorClass::Transient);
+    assert_eq!(class(stage.run(create.clone(), absent(&part)).await), ErrorClass::WorldMoved);
+    let half = stage.observe(&Focus::default()).await;
+    assert_eq!(half.access_entries.present().unwrap()[0].policies, []);
+    // The plan that follows adds what is missing; the first step, repeated unseen, would do the same.
+    let add = EksAction::AssociateAccessPolicy { principal_arn, policy: policy.clone() };
+    stage.run(add, as_seen(&half, &part)).await.unwrap();
+    stage.run(create, Expectation::Nothing).await.unwrap();
+    let whole = stage.observe(&Focus::default()).await;
+    assert_eq!(whole.access_entries.present().unwrap()[0].policies, [policy]);
+}
+
+#[tokio::test]
+async fn a_second_change_waits_for_the_first() {
+    let stage = Stage::new().await;
+    stage.active().await;
+    let first = EksAction::UpdateConfig(ConfigChange::DeletionProtection(true));
+    let second = EksAction::UpdateConfig(ConfigChange::SupportType(SupportType::Standard));
+    stage.run(first, active_at(35)).await.unwrap();
+    assert_eq!(class(stage.run(second.clone(), active_at(35)).await), ErrorClass::WorldMoved);
+    assert_eq!(class(stage.run(second, Expectation::Nothing).await), ErrorClass::Transient);
+}
+
+#[tokio::test]
 async fn a_few_throttles_pass_and_many_are_reported_as_such() {
     let stage = Stage::new().await;
     stage.fault(json!({"operation": "DescribeCluster", "effect": "throttle", "times": 2})).await;
@@ -255,7 +300,7 @@ async fn a_token_of_the_provider_is_taken_by_the_authenticator() {
     let stage = Stage::new().await;
     stage.active().await;
     let role = stage.target.role_arn.clone();
-    let entry = fleet_api::eks::AccessEntryRequest {
+    let entry = AccessEntryRequest {
         principal_arn: role.clone(),
         groups: BTreeSet::from(["tenantfleet.dev:controllers".to_owned()]),
         policies: vec![],

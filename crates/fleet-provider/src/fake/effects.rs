@@ -19,7 +19,7 @@ use crate::ErrorClass;
 pub(super) type Refusal = (ErrorClass, &'static str, String);
 
 fn in_use(message: impl Into<String>) -> Refusal {
-    (ErrorClass::WorldMoved, "ResourceInUseException", message.into())
+    (ErrorClass::Transient, "ResourceInUseException", message.into())
 }
 
 fn not_found(message: impl Into<String>) -> Refusal {
@@ -398,7 +398,7 @@ fn new_nodegroup(request: &NodegroupRequest) -> EksNodegroup {
 fn active(cluster: &FakeCluster) -> Result<(), Refusal> {
     match cluster.cluster.status {
         EksClusterStatus::Active | EksClusterStatus::Updating => Ok(()),
-        _ => Err((ErrorClass::Invalid, "InvalidRequestException", "the cluster is not active".to_owned())),
+        _ => Err((ErrorClass::Transient, "InvalidRequestException", "the cluster is not active".to_owned())),
     }
 }
 
