@@ -99,6 +99,15 @@ impl Printer {
         self.speak(&text.replace("\nhint:", &format!("\n{}", toned("hint:", Tone::Busy))));
     }
 
+    /// Text for somebody else who writes to stderr, without colours where this printer would write none.
+    pub(crate) fn for_stderr(&self, text: String) -> String {
+        let choice = match self.colour_for(std::io::stderr().is_terminal()) {
+            ColorChoice::Auto => AutoStream::choice(&std::io::stderr()),
+            choice => choice,
+        };
+        if choice == ColorChoice::Never { anstream::adapter::strip_str(&text).to_string() } else { text }
+    }
+
     /// Writes to stderr. Nothing can be done when that fails, so nothing is.
     fn speak(&self, text: &str) {
         let choice = self.colour_for(std::io::stderr().is_terminal());

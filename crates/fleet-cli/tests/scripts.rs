@@ -3,6 +3,7 @@
 //! Each `tests/scripts/NAME.txt` holds commands (`$ fleet ...`, run at the root of the checkout, `< FILE` for standard
 //! input) with what they print: stdout as it is, stderr behind `! `, and `[exit N]` unless N is 0. With
 //! `UPDATE_GOLDEN=1` the outputs are written anew, to be read before they are committed.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use std::{
     fs::{self, File},

@@ -1,4 +1,5 @@
 //! What is too large, too deep or too entangled is refused with one finding, and arbitrary bytes never panic.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on says so by panicking")]
 
 use std::{fmt::Write as _, fs, path::Path};
 
@@ -30,7 +31,7 @@ fn peak_memory() -> Option<u64> {
 
 fn billion_laughs() -> String {
     let mut text = "a: &a [x, x, x, x, x, x, x, x, x, x]\n".to_owned();
-    for (before, name) in ('a'..'z').zip('b'..='z') {
+    for (before, name) in ('a'..='y').zip('b'..='z') {
         let aliases = vec![format!("*{before}"); 10].join(", ");
         writeln!(text, "{name}: &{name} [{aliases}]").unwrap();
     }

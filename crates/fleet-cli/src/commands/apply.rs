@@ -22,7 +22,7 @@ use crate::{
     error::{CliError, Exit, Result},
     hub::{self, Hub, hub_failed},
     output::{
-        Document,
+        Document, cut,
         plan::{Plan, brake_text, summary},
     },
     printer::{self, Tone, table, toned},
@@ -43,7 +43,7 @@ struct Applied {
 struct Done {
     kind: String,
     name: String,
-    /// `created`, `changed`, `unchanged`, `deleted`, `blocked` or `failed`.
+    /// `created`, `changed`, `unchanged`, `deleted`, `blocked`, `skipped` or `failed`.
     result: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     message: Option<String>,
@@ -141,7 +141,7 @@ async fn carry_out(hub: &Hub, plan: &Plan, force: bool) -> (Applied, Option<CliE
         let (result, message) = match &change.action {
             ChangeAction::Blocked { why, .. } => ("blocked", Some(why.clone())),
             ChangeAction::Delete if failure.is_some() => {
-                ("failed", Some("not deleted, because something before it failed".to_owned()))
+                ("skipped", Some("something before it failed".to_owned()))
             }
             ChangeAction::Delete => {
                 match exec::delete(&hub.client, &change.kind, &change.name, change.uid.as_deref()).await {
@@ -179,14 +179,14 @@ fn print(session: &Session, applied: &Applied, format: Format) -> Result<()> {
         applied.objects.iter().map(|done| {
             let tone = match done.result {
                 "created" | "changed" | "deleted" => Tone::Good,
-                "blocked" | "failed" => Tone::Bad,
+                "blocked" | "skipped" | "failed" => Tone::Bad,
                 _ => Tone::Plain,
             };
             vec![
                 done.kind.clone(),
                 done.name.clone(),
                 toned(done.result, tone),
-                done.message.clone().unwrap_or_default(),
+                cut(done.message.as_deref().unwrap_or_default(), 120),
             ]
         })
     };

@@ -22,7 +22,7 @@ pub(crate) async fn run(session: &Session, name: &str, format: Format) -> Result
         }
         None => {
             let document = Document::new("Why", Why::of(name, None, cluster.as_ref()));
-            session.printer.value(format, &document, |_| document.body().to_text(now), names)?;
+            session.printer.value(format, &document, |_| document.body().to_text(now, true), names)?;
         }
     }
     Ok(Exit::Done)

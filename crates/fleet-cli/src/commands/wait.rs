@@ -273,31 +273,37 @@ impl Lines {
         let width = self.width;
         for name in &view.names {
             let line = left.iter().find(|line| line.name == *name);
-            let what = match (line, view.line(name)) {
-                (Some(line), _) => {
-                    // Ready for an older spec is not what is waited for.
-                    let state = if line.state == State::Ready { State::Working } else { line.state };
-                    (toned(format!("{:<11}", state.as_str()), state.tone()), cut(&line.message, 72))
+            let (word, tone, message) = match (line, view.line(name)) {
+                // Ready for an older spec is not what is waited for.
+                (Some(line), _) if line.state == State::Ready => {
+                    ("working", State::Working.tone(), "its newest spec is not observed yet")
                 }
-                (None, Some(line)) => {
-                    (toned(format!("{:<11}", State::Ready.as_str()), line.state.tone()), String::new())
-                }
-                (None, None) => (toned(format!("{:<11}", "gone"), State::Ready.tone()), String::new()),
+                (Some(line), _) => (line.state.as_str(), line.state.tone(), line.message.as_str()),
+                (None, Some(_)) => ("ready", State::Ready.tone(), ""),
+                (None, None) => ("gone", State::Ready.tone(), ""),
             };
-            let text = format!("{name:<width$}  {}  {}", what.0, what.1);
+            let text = if message.is_empty() {
+                format!("{name:<width$}  {}", toned(word, tone))
+            } else {
+                format!("{name:<width$}  {}  {}", toned(format!("{word:<11}"), tone), cut(message, 72))
+            };
             let elapsed = short_duration(now.duration_since(began));
             match &self.bars {
                 Some((_, bars)) => {
                     if let Some(bar) = bars.get(name) {
                         match line {
-                            Some(_) => bar.set_message(format!("{elapsed:>7}  {text}")),
+                            Some(_) => {
+                                bar.set_message(self.printer.for_stderr(format!("{elapsed:>7}  {text}")))
+                            }
                             None if bar.is_finished() => {}
-                            None => bar.finish_with_message(format!("{elapsed:>7}  {}", text.trim_end())),
+                            None => bar.finish_with_message(
+                                self.printer.for_stderr(format!("{elapsed:>7}  {text}")),
+                            ),
                         }
                     }
                 }
                 None if self.last.get(name) != Some(&text) => {
-                    self.printer.note(format!("{elapsed:>7}  {text}").trim_end());
+                    self.printer.note(&format!("{elapsed:>7}  {text}"));
                     self.last.insert(name.clone(), text);
                 }
                 None => {}

@@ -16,7 +16,7 @@ pub(crate) async fn run(session: &Session, name: &str, format: Format) -> Result
     session.printer.value(
         format,
         &document,
-        |_| why.to_text(now),
+        |_| why.to_text(now, true),
         || why.reasons.iter().map(|entry| entry.code.clone()).collect(),
     )?;
     Ok(if why.state == State::Ready { Exit::Done } else { Exit::No })

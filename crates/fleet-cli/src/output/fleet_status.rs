@@ -1,6 +1,6 @@
 //! The fleet at a glance: one line for each tenant, and a summary above them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleet_api::{
     conditions::{self, reason},
@@ -133,13 +133,18 @@ impl FleetStatus {
     ) -> Self {
         let by_tenant: BTreeMap<&str, &TenantCluster> =
             clusters.iter().map(|cluster| (cluster.spec.tenant.as_str(), cluster)).collect();
-        let lines: Vec<TenantLine> = tenants
+        let mut lines: Vec<TenantLine> = tenants
             .iter()
             .map(|tenant| {
                 let name = tenant.metadata.name.as_deref().unwrap_or_default();
                 TenantLine::of(tenant, by_tenant.get(name).copied())
             })
             .collect();
+        // A cluster outlives its tenant only on its way out; nobody may forget it there.
+        let names: BTreeSet<&str> =
+            tenants.iter().filter_map(|tenant| tenant.metadata.name.as_deref()).collect();
+        let orphans = clusters.iter().filter(|cluster| !names.contains(cluster.spec.tenant.as_str()));
+        lines.extend(orphans.map(TenantLine::of_orphan));
         let mut summary =
             Summary { tenants: lines.len(), states: BTreeMap::new(), versions: BTreeMap::new() };
         for line in &lines {

@@ -63,7 +63,7 @@ impl Why {
     }
 
     /// The answer for people.
-    pub(crate) fn to_text(&self, now: Timestamp) -> String {
+    pub(crate) fn to_text(&self, now: Timestamp, conditions_too: bool) -> String {
         let Self { tenant, state, summary, since, step, reasons, conditions, failures, fights } = self;
         let since = since
             .map(|since| format!(" for {}", short_duration(now.duration_since(since))))
@@ -75,7 +75,7 @@ impl Why {
         )];
         if *state == State::Ready && reasons.is_empty() {
             lines.push("It is provisioned, hardened, proven and current; nothing is waited for.".to_owned());
-        } else if !summary.is_empty() {
+        } else if !summary.is_empty() && reasons.iter().all(|entry| entry.message != *summary) {
             lines.push(plain(summary));
         }
         if let Some(step) = step {
@@ -97,7 +97,7 @@ impl Why {
             lines.push(format!("{} ({who}): {}", toned(code, tone), plain(message)));
             lines.extend(hint.iter().map(|hint| format!("  {} {}", toned("hint:", Tone::Busy), plain(hint))));
         }
-        if !conditions.is_empty() && *state != State::Ready {
+        if conditions_too && !conditions.is_empty() && *state != State::Ready {
             lines.push("\nconditions that do not hold:".to_owned());
             let width = conditions.iter().map(|condition| condition.type_.len()).max().unwrap_or_default();
             for condition in conditions {
@@ -234,7 +234,8 @@ impl Description {
             }
         }
         lines.push(String::new());
-        lines.push(self.why.to_text(now));
+        // The conditions stand above already.
+        lines.push(self.why.to_text(now, false));
         lines.join("\n")
     }
 }
