@@ -79,15 +79,12 @@ async fn look(remote: &Remote) -> Result<Vec<(Resource, Value)>, Fault> {
     let mut found = Vec::new();
     for (api_version, kind) in DRAINED {
         let resource = Resource::new(api_version, kind);
-        let items = match remote.list(&resource, None).await {
-            Ok(list) => list.items,
-            Err(fault) if fault.is_not_found() => continue,
+        let drained = |item: &Value| kind != "Service" || text(item, "/spec/type") == Some("LoadBalancer");
+        match remote.list(&resource, None, drained).await {
+            Ok(list) => found.extend(list.items.into_iter().map(|item| (resource.clone(), item))),
+            Err(fault) if fault.is_not_found() => {}
             Err(fault) => return Err(fault),
-        };
-        let drained = items.into_iter().filter(|item| {
-            kind != "Service" || item.pointer("/spec/type").and_then(Value::as_str) == Some("LoadBalancer")
-        });
-        found.extend(drained.map(|item| (resource.clone(), item)));
+        }
     }
     Ok(found)
 }
@@ -113,15 +110,15 @@ async fn release_claims(remote: &Remote, found: &[(Resource, Value)]) -> Result<
         return Ok(());
     }
     let pods = Resource::new("v1", "Pod");
-    for pod in remote.list(&pods, None).await?.items {
-        let namespace = text(&pod, "/metadata/namespace").unwrap_or_default();
+    let mounts = |pod: &Value| {
+        let namespace = text(pod, "/metadata/namespace").unwrap_or_default();
         let volumes = pod.pointer("/spec/volumes").and_then(Value::as_array).into_iter().flatten();
-        let mounts = volumes
+        volumes
             .filter_map(|volume| text(volume, "/persistentVolumeClaim/claimName"))
-            .any(|claim| claims.contains(&(namespace, claim)));
-        if mounts && !is_leaving(&pod) {
-            delete(remote, &pods, &pod).await?;
-        }
+            .any(|claim| claims.contains(&(namespace, claim)))
+    };
+    for pod in remote.list(&pods, None, mounts).await?.items.iter().filter(|pod| !is_leaving(pod)) {
+        delete(remote, &pods, pod).await?;
     }
     Ok(())
 }

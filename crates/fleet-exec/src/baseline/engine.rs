@@ -9,12 +9,8 @@ use std::{
     time::Duration,
 };
 
-use fleet_api::{
-    labels,
-    v1alpha1::{FightStatus, ProbeCounts},
-};
+use fleet_api::v1alpha1::{FightStatus, ProbeCounts};
 use fleet_render::{Bundle, Phase};
-use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use tokio::{
     sync::{mpsc, watch as latest},
@@ -25,57 +21,53 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     EngineConfig, Orders,
+    decide::Work,
     report::{EngineReport, NAMED_MAX, Reach, Stage},
-    restore::{Done, Job, Need, Outcome},
-    state::{Setback, Stale, State, Work, quota_is_live},
-    watch::{Event, News, Watch},
+    restore::Need,
+    state::State,
+    watch::{Event, News},
 };
 use crate::{
     clock::jittered,
-    probes::{self, ControlVerdict, ProbeResult},
-    remote::{Fault, Place, Remote, Writing},
+    probes::{ControlVerdict, ProbeResult},
+    remote::{Fault, Remote},
 };
 
 /// How many events wait for the actor at most. A watch that has more to tell waits itself.
 const EVENTS: usize = 256;
 /// The longest wait after failures of the whole cluster.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// The longest wait after a failure of one object.
-const LONGEST_SETBACK: Duration = Duration::from_secs(120);
-/// How soon probes that did not pass run again, by how often that was.
-const PROBE_AGAIN: [u64; 6] = [1, 3, 10, 30, 120, 300];
-
 type Probing = Pin<Box<dyn Future<Output = (String, Result<Vec<ProbeResult>, Fault>)> + Send>>;
 
 /// What the probes last said.
-struct Proof {
-    revision: String,
-    at: Timestamp,
-    counts: ProbeCounts,
-    verdicts: Arc<[ControlVerdict]>,
-    unclear: bool,
+pub(super) struct Proof {
+    pub(super) revision: String,
+    pub(super) at: Timestamp,
+    pub(super) counts: ProbeCounts,
+    pub(super) verdicts: Arc<[ControlVerdict]>,
+    pub(super) unclear: bool,
 }
 
 pub(crate) struct Actor {
-    remote: Remote,
-    config: EngineConfig,
-    said: latest::Sender<EngineReport>,
-    state: State,
-    reach: Reach,
+    pub(super) remote: Remote,
+    pub(super) config: EngineConfig,
+    pub(super) said: latest::Sender<EngineReport>,
+    pub(super) state: State,
+    pub(super) reach: Reach,
     /// Until when nothing is sent, after a failure of the whole cluster.
-    pause: Option<Instant>,
-    failures: u32,
-    proof: Option<Proof>,
-    probing: Option<Probing>,
-    probe_due: Option<Instant>,
-    probe_failures: usize,
-    check_due: Option<Instant>,
-    rounds: u64,
-    news: mpsc::Sender<Event>,
-    events: mpsc::Receiver<Event>,
-    watches: JoinSet<()>,
-    watch_ids: u64,
-    heard: Arc<AtomicI64>,
+    pub(super) pause: Option<Instant>,
+    pub(super) failures: u32,
+    pub(super) proof: Option<Proof>,
+    pub(super) probing: Option<Probing>,
+    pub(super) probe_due: Option<Instant>,
+    pub(super) probe_failures: usize,
+    pub(super) check_due: Option<Instant>,
+    pub(super) rounds: u64,
+    pub(super) news: mpsc::Sender<Event>,
+    pub(super) events: mpsc::Receiver<Event>,
+    pub(super) watches: JoinSet<()>,
+    pub(super) watch_ids: u64,
+    pub(super) heard: Arc<AtomicI64>,
 }
 
 impl Actor {
@@ -187,7 +179,7 @@ impl Actor {
         self.check_due.get_or_insert(now + jittered(self.config.check_every, &self.config.name, self.rounds));
     }
 
-    fn spread(&mut self, period: Duration) -> Duration {
+    pub(super) fn spread(&mut self, period: Duration) -> Duration {
         self.rounds += 1;
         jittered(period, &self.config.name, self.rounds)
     }
@@ -219,7 +211,7 @@ impl Actor {
     }
 
     /// The API server answered.
-    fn answered(&mut self) {
+    pub(super) fn answered(&mut self) {
         self.reach = Reach::Up;
         self.pause = None;
         self.failures = 0;
@@ -227,7 +219,7 @@ impl Actor {
     }
 
     /// The API server did not answer, or asks for quiet: nothing is sent for a while.
-    fn silent(&mut self, fault: &Fault) {
+    pub(super) fn silent(&mut self, fault: &Fault) {
         self.failures = self.failures.saturating_add(1);
         let own = Duration::from_millis(500) * 2_u32.pow(self.failures.min(10));
         let mut wait = self.spread(own.min(LONGEST_PAUSE));
@@ -273,298 +265,6 @@ impl Actor {
         }
     }
 
-    /// Lists kinds, compares, and begins to watch those that are wanted.
-    async fn read(&mut self, kinds: &[usize]) {
-        let selector = selector();
-        let remote = &self.remote;
-        let resources: Vec<_> =
-            kinds.iter().filter_map(|at| Some((*at, self.state.kinds.get(*at)?.resource.clone()))).collect();
-        let lists: Vec<_> = stream::iter(resources)
-            .map(|(at, resource)| {
-                let selector = &selector;
-                async move { (at, remote.list(&resource, Some(selector)).await) }
-            })
-            .buffer_unordered(16)
-            .collect()
-            .await;
-        for (at, list) in lists {
-            match list {
-                Ok(list) => {
-                    self.answered();
-                    self.state.take_list(at, &list.items);
-                    self.begin_watch(at, list.resource_version);
-                }
-                Err(fault) if fault.concerns_the_cluster() => self.silent(&fault),
-                // A server that does not have the kind has no objects of it.
-                Err(fault) if fault.is_not_found() => {
-                    self.answered();
-                    self.state.take_list(at, &[]);
-                    if let Some(kind) = self.state.kinds.get_mut(at) {
-                        kind.read = true;
-                    }
-                }
-                Err(fault) => self.state.kind_failed(at, &fault, Instant::now()),
-            }
-        }
-    }
-
-    fn begin_watch(&mut self, at: usize, from: String) {
-        self.watch_ids += 1;
-        let id = self.watch_ids;
-        let Some(kind) = self.state.kinds.get_mut(at) else { return };
-        kind.read = true;
-        kind.fault = None;
-        if !kind.wanted || kind.watch.is_some() {
-            return;
-        }
-        kind.watch = Some(id);
-        let watch = Watch {
-            remote: self.remote.clone(),
-            resource: kind.resource.clone(),
-            selector: selector(),
-            kind: at,
-            id,
-            from,
-            seed: format!("{}/{}", self.config.name, kind.resource.plural),
-            clock: Arc::clone(&self.config.clock),
-            heard: Arc::clone(&self.heard),
-            news: self.news.clone(),
-        };
-        self.watches.spawn(watch.run());
-        // What has ended is let go of here, so that a long life does not gather finished tasks.
-        while self.watches.try_join_next().is_some() {}
-    }
-
-    /// Brings objects to what they should be, several at once.
-    async fn restore(&mut self, bundle: &Arc<Bundle>, slots: Vec<usize>) {
-        let jobs: Vec<Job> = slots
-            .into_iter()
-            .filter_map(|at| {
-                let slot = self.state.slots.get(at)?;
-                Some(Job {
-                    at,
-                    bundle: Arc::clone(bundle),
-                    resource: self.state.kinds.get(slot.kind)?.resource.clone(),
-                    need: slot.need,
-                    image: slot.image,
-                    held: slot.held,
-                    repairs: slot.repairs.clone(),
-                })
-            })
-            .collect();
-        let at_once = usize::try_from(self.remote.limits().in_flight).unwrap_or(1).max(1);
-        let remote = self.remote.clone();
-        let mut done = stream::iter(jobs.into_iter().map(|job| job.run(&remote))).buffer_unordered(at_once);
-        while let Some(done) = done.next().await {
-            if self.settle(done).is_break() {
-                break;
-            }
-        }
-    }
-
-    fn settle(&mut self, done: Done) -> std::ops::ControlFlow<()> {
-        let Done { at, repairs, outcome } = done;
-        let now = Instant::now();
-        let mut failed = None;
-        let Some(slot) = self.state.slots.get_mut(at) else { return std::ops::ControlFlow::Continue(()) };
-        slot.repairs = repairs;
-        match outcome {
-            Outcome::Holds { live, image, object } => {
-                slot.repairs.holds(now);
-                slot.as_wanted(live, image, &object);
-            }
-            Outcome::Written { live, image, object, repaired } => {
-                slot.as_wanted(live, image, &object);
-                self.state.repairs += u64::from(repaired);
-            }
-            Outcome::Left | Outcome::Overruled { .. } => {}
-            Outcome::Leaving => {
-                let message = "an object of the baseline is being deleted and not yet gone".to_owned();
-                slot.fault = Some(Setback::after(slot.fault.as_ref(), message, now, Duration::from_secs(5)));
-            }
-            Outcome::Failed(fault) if fault.is_conflict() => slot.need = Need::Look,
-            Outcome::Failed(fault) => failed = Some(fault),
-        }
-        if !slot.settled {
-            self.state.quotas.open = false;
-            self.state.quotas.since = None;
-            self.state.quotas.next = None;
-        }
-        match failed {
-            Some(fault) if fault.concerns_the_cluster() => {
-                self.silent(&fault);
-                return std::ops::ControlFlow::Break(());
-            }
-            Some(fault) => {
-                self.answered();
-                let name = self.name_of(at);
-                if let Some(slot) = self.state.slots.get_mut(at) {
-                    let message = format!("{name}: {fault}");
-                    tracing::warn!(cluster = %self.config.name, error = %message, "an object of the baseline cannot be applied");
-                    slot.fault = Some(Setback::after(slot.fault.as_ref(), message, now, LONGEST_SETBACK));
-                }
-            }
-            None => self.answered(),
-        }
-        std::ops::ControlFlow::Continue(())
-    }
-
-    fn name_of(&self, at: usize) -> String {
-        match self.state.bundle.as_ref().and_then(|bundle| bundle.objects.get(at)) {
-            Some(object) => match &object.namespace {
-                Some(namespace) => format!("{} {namespace}/{}", object.kind, object.name),
-                None => format!("{} {}", object.kind, object.name),
-            },
-            None => "an object".to_owned(),
-        }
-    }
-
-    async fn ask_markers(&mut self, bundle: &Bundle) {
-        match probes::run(&self.remote, &bundle.markers).await {
-            Ok(results) => {
-                self.answered();
-                let shut = bundle
-                    .markers
-                    .iter()
-                    .zip(&results)
-                    .find(|(marker, result)| !probes::bites(marker, &result.saw));
-                match shut {
-                    None => self.state.markers.open = true,
-                    Some((marker, result)) => {
-                        let message = format!(
-                            "{} does not bite yet: {} saw {:?}",
-                            marker.control, marker.id, result.saw
-                        );
-                        self.state.markers.shut(Instant::now(), message);
-                    }
-                }
-            }
-            Err(fault) => self.silent(&fault),
-        }
-    }
-
-    async fn ask_quotas(&mut self, bundle: &Bundle, slots: &[usize]) {
-        let mut shut = None;
-        for at in slots {
-            let (Some(object), Some(slot)) = (bundle.objects.get(*at), self.state.slots.get(*at)) else {
-                continue;
-            };
-            let Some(kind) = self.state.kinds.get(slot.kind) else { continue };
-            let resource = kind.resource.clone();
-            let place =
-                Place { resource: &resource, namespace: object.namespace.as_deref(), name: &object.name };
-            match self.remote.get(place, None).await {
-                Ok(quota) => {
-                    self.answered();
-                    let live = quota_is_live(&quota);
-                    if let Some(slot) = self.state.slots.get_mut(*at) {
-                        slot.settled = live;
-                    }
-                    if !live {
-                        shut = Some(format!("{} is not live yet", self.name_of(*at)));
-                    }
-                }
-                Err(fault) if fault.concerns_the_cluster() => return self.silent(&fault),
-                Err(fault) => shut = Some(format!("{}: {fault}", self.name_of(*at))),
-            }
-        }
-        match shut {
-            None => self.state.quotas.open = true,
-            Some(message) => self.state.quotas.shut(Instant::now(), message),
-        }
-    }
-
-    async fn prune(&mut self, stale: Vec<Stale>) {
-        for object in stale {
-            let place = Place {
-                resource: &object.resource,
-                namespace: object.namespace.as_deref(),
-                name: &object.name,
-            };
-            match self.remote.delete(place, Some(&object.uid), Writing::default()).await {
-                // Another object of the name, with another UID, is not ours to delete.
-                Err(fault) if !fault.is_not_found() && !fault.is_conflict() => {
-                    if fault.concerns_the_cluster() {
-                        return self.silent(&fault);
-                    }
-                    let message =
-                        format!("{} {} cannot be pruned: {fault}", object.resource.kind, object.name);
-                    let before = self.state.prune_fault.take();
-                    self.state.prune_fault =
-                        Some(Setback::after(before.as_ref(), message, Instant::now(), LONGEST_SETBACK));
-                    return;
-                }
-                _ => {
-                    self.answered();
-                    tracing::info!(cluster = %self.config.name, kind = %object.resource.kind, name = %object.name, "pruned");
-                    self.state.stale.retain(|known| *known != object);
-                    self.state.prune_fault = None;
-                }
-            }
-        }
-    }
-
-    /// Reads every kind again, whatever the watches told. Objects whose image is unknown are judged anew.
-    fn begin_check(&mut self) {
-        for kind in &mut self.state.kinds {
-            kind.read = false;
-        }
-        let next = self.spread(self.config.check_every);
-        self.check_due = Some(Instant::now() + next);
-    }
-
-    fn begin_probes(&mut self, bundle: Arc<Bundle>) {
-        let remote = self.remote.clone();
-        self.probe_due = None;
-        self.probing = Some(Box::pin(async move {
-            let results = probes::run(&remote, &bundle.probes).await;
-            (bundle.revision.clone(), results)
-        }));
-    }
-
-    fn judge(&mut self, revision: &str, results: Result<Vec<ProbeResult>, Fault>) {
-        self.probing = None;
-        let now = Instant::now();
-        let Some(bundle) = self.state.bundle.clone().filter(|bundle| bundle.revision == revision) else {
-            self.probe_due = Some(now);
-            return;
-        };
-        let results = match results {
-            Ok(results) => results,
-            Err(fault) => {
-                self.silent(&fault);
-                self.probe_due = Some(now + self.probe_again());
-                return;
-            }
-        };
-        self.answered();
-        let verdicts = probes::judge(&bundle, &results);
-        let counts = probes::count(&verdicts);
-        let unclear = verdicts.iter().any(|verdict| verdict.unclear);
-        let passed = counts.fail == 0 && !unclear;
-        self.state.access_open |= passed;
-        self.proof = Some(Proof {
-            revision: revision.to_owned(),
-            at: (self.config.clock)(),
-            counts,
-            verdicts: Arc::from(verdicts),
-            unclear,
-        });
-        let wait = if passed {
-            self.probe_failures = 0;
-            self.spread(self.config.probe_every)
-        } else {
-            self.probe_again()
-        };
-        self.probe_due = Some(now + wait);
-    }
-
-    fn probe_again(&mut self) -> Duration {
-        let seconds = PROBE_AGAIN.get(self.probe_failures).or(PROBE_AGAIN.last()).copied().unwrap_or(60);
-        self.probe_failures += 1;
-        Duration::from_secs(seconds)
-    }
-
     fn stage(&self) -> Stage {
         if self.state.bundle.is_none() {
             return Stage::NoTarget;
@@ -599,7 +299,7 @@ impl Actor {
         Stage::Watching
     }
 
-    fn revision(&self) -> Option<&String> {
+    pub(super) fn revision(&self) -> Option<&String> {
         self.state.bundle.as_ref().map(|bundle| &bundle.revision)
     }
 
@@ -643,11 +343,6 @@ impl Actor {
             !same
         });
     }
-}
-
-/// What the watches and lists select: everything that fleet wrote.
-fn selector() -> String {
-    format!("{}={}", labels::MANAGED_BY, labels::MANAGED_BY_FLEET)
 }
 
 async fn until(wake: Option<Instant>) {

@@ -5,12 +5,15 @@
 //! compared by value; nothing is written to a cluster where all is as wanted.
 
 mod compare;
+mod decide;
 mod engine;
 mod fight;
+mod proving;
 mod report;
 mod restore;
 mod state;
 mod watch;
+mod work;
 
 use std::{sync::Arc, time::Duration};
 

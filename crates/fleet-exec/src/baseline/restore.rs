@@ -46,6 +46,8 @@ impl Live {
 pub(crate) enum Need {
     /// It is as wanted.
     Nothing,
+    /// It is as wanted as far as was seen, and was never compared with a rehearsal.
+    Verify,
     /// It may have changed: it has to be read.
     Look,
     /// It is not there, or known to differ.
@@ -170,7 +172,7 @@ impl Job {
 
         let found = match self.need {
             Need::Write => None,
-            Need::Nothing | Need::Look => match remote.get(place, None).await {
+            Need::Nothing | Need::Verify | Need::Look => match remote.get(place, None).await {
                 Ok(live) => Some(live),
                 Err(fault) if fault.is_not_found() => None,
                 Err(fault) => return Err(fault),
@@ -182,7 +184,11 @@ impl Job {
             }
             return self.write(remote, place, &wanted).await;
         };
-        match judge(&wanted, &live, self.image) {
+        let judgement = match judge(&wanted, &live, self.image) {
+            Judgement::Holds if self.need == Need::Verify => Judgement::Suspicious,
+            judgement => judgement,
+        };
+        match judgement {
             Judgement::Holds => {
                 let image = self.image.or_else(|| learn(&live));
                 Ok(Outcome::Holds { live: identify(&live, place)?, image, object: live })

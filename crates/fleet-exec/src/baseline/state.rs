@@ -1,4 +1,4 @@
-//! What an engine knows of its cluster, and what it does next. Nothing here sends anything.
+//! What an engine knows of its cluster, and how it takes in what it is told. Nothing here sends anything.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -12,14 +12,12 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::{
-    compare::is_of_the_baseline,
+    compare::{is_of_the_baseline, is_shared},
+    decide::Gate,
     fight::Repairs,
     restore::{Judgement, Live, Need, judge, learn, wanted},
 };
 use crate::remote::{Fault, Resource};
-
-/// For how long the phases after a gate wait for it. The tenant's access waits for ever.
-const GATE_PATIENCE: Duration = Duration::from_secs(60);
 
 /// Kinds of which bundles have had objects. They are looked through for what is no longer wanted, even when the
 /// wanted bundle has none of them.
@@ -48,6 +46,9 @@ pub(crate) struct Slot {
     pub(crate) live: Option<Live>,
     /// The fingerprint of what it said when it was last as wanted.
     pub(crate) image: Option<u64>,
+    /// Whether the image is of our own write, or was compared with a rehearsal, and not taken on trust from what a
+    /// restart found.
+    pub(crate) verified: bool,
     /// Whether it was as wanted before, at this intent.
     pub(crate) held: bool,
     /// For quotas: whether the quota controller has taken it in.
@@ -57,8 +58,14 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
+    /// Whether the object is there and as wanted, as far as was seen.
+    pub(crate) fn stands(&self) -> bool {
+        matches!(self.need, Need::Nothing | Need::Verify) && self.live.is_some()
+    }
+
     /// The object was seen, and is as wanted.
     pub(crate) fn as_wanted(&mut self, live: Live, image: Option<u64>, object: &Value) {
+        self.verified |= self.need != Need::Look;
         self.live = Some(live);
         self.image = image;
         self.need = Need::Nothing;
@@ -108,58 +115,17 @@ pub(crate) struct Stale {
     pub(crate) phase: Phase,
 }
 
-/// A wait between phases.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Gate {
-    pub(crate) open: bool,
-    /// Since when it is waited for.
-    pub(crate) since: Option<Instant>,
-    /// When it is looked at again.
-    pub(crate) next: Option<Instant>,
-    pub(crate) looks: u32,
-    /// What holds it shut.
-    pub(crate) message: String,
-}
-
-impl Gate {
-    fn is_passable(&self, now: Instant) -> bool {
-        self.open || self.since.is_some_and(|since| now.duration_since(since) > GATE_PATIENCE)
+impl Stale {
+    /// Whether a bundle has the object, perhaps under another version of its group: then it is not stale at all.
+    fn is_wanted(&self, bundle: &Bundle) -> bool {
+        let group = |api_version: &str| api_version.rsplit_once('/').map(|(group, _)| group.to_owned());
+        bundle.objects.iter().any(|object| {
+            object.kind == self.resource.kind
+                && object.name == self.name
+                && object.namespace == self.namespace
+                && group(&object.api_version) == group(&self.resource.api_version)
+        })
     }
-
-    fn is_due(&self, now: Instant) -> bool {
-        !self.open && self.next.is_none_or(|next| next <= now)
-    }
-
-    /// It was looked at and is still shut.
-    pub(crate) fn shut(&mut self, now: Instant, message: String) {
-        self.since.get_or_insert(now);
-        self.looks = self.looks.saturating_add(1);
-        // A policy bites about a second after it was written, and a quota is live as soon: both are looked at often
-        // at first, and seldom when something is wrong.
-        let wait = match self.looks {
-            0..=20 => Duration::from_millis(150),
-            looks => Duration::from_millis(300 * u64::from(looks - 20)).min(Duration::from_secs(15)),
-        };
-        self.next = Some(now + wait);
-        self.message = message;
-    }
-}
-
-/// What to do next.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Work {
-    /// Read these kinds.
-    Read(Vec<usize>),
-    /// Bring these objects to what they should be.
-    Restore(Vec<usize>),
-    /// Send the markers.
-    AskMarkers,
-    /// Read these quotas.
-    AskQuotas(Vec<usize>),
-    /// Delete what is no longer wanted.
-    Prune(Vec<Stale>),
-    /// Nothing, until then; for ever when `None`.
-    Wait(Option<Instant>),
 }
 
 /// Everything that an engine knows of its cluster.
@@ -213,6 +179,7 @@ impl State {
                     need: if read || old.is_some() { Need::Write } else { Need::Look },
                     live: old.and_then(|old| old.live),
                     image: None,
+                    verified: false,
                     held: false,
                     settled: false,
                     fault: None,
@@ -222,27 +189,22 @@ impl State {
             self.index.insert(key, self.slots.len());
             self.slots.push(slot);
         }
+        self.bundle = Some(Arc::clone(bundle));
+        self.stale.retain(|stale| !stale.is_wanted(bundle));
         for ((kind, namespace, name), slot) in before {
             let (Some(live), Some(kind)) = (slot.live, self.kinds.get(kind)) else { continue };
-            self.outdated(kind.resource.clone(), namespace, name, live.uid, slot.phase);
+            let resource = kind.resource.clone();
+            self.outdated(Stale { resource, namespace, name, uid: live.uid, phase: slot.phase });
         }
         for (api_version, kind) in CATALOGUE_KINDS {
             self.kind(api_version, kind);
         }
-        self.stale.retain(|stale| {
-            !bundle.objects.iter().any(|object| {
-                object.kind == stale.resource.kind
-                    && object.namespace == stale.namespace
-                    && object.name == stale.name
-            })
-        });
         self.kept_namespaces.retain(|name| {
             !bundle.objects.iter().any(|object| object.kind == "Namespace" && object.name == *name)
         });
         self.markers = Gate { open: proven || bundle.markers.is_empty(), ..Gate::default() };
         self.quotas = Gate::default();
         self.access_open = proven;
-        self.bundle = Some(Arc::clone(bundle));
     }
 
     fn kind(&mut self, api_version: &str, kind: &str) -> usize {
@@ -257,20 +219,13 @@ impl State {
     }
 
     /// Notes an object of ours that is not wanted. Namespaces hold a tenant's work and stay.
-    fn outdated(
-        &mut self,
-        resource: Resource,
-        namespace: Option<String>,
-        name: String,
-        uid: String,
-        phase: Phase,
-    ) {
-        if resource.kind == "Namespace" {
-            self.kept_namespaces.insert(name);
+    fn outdated(&mut self, stale: Stale) {
+        if self.bundle.as_ref().is_some_and(|bundle| stale.is_wanted(bundle)) || self.stale.contains(&stale) {
             return;
         }
-        let stale = Stale { resource, namespace, name, uid, phase };
-        if !self.stale.contains(&stale) {
+        if stale.resource.kind == "Namespace" {
+            self.kept_namespaces.insert(stale.name);
+        } else {
             self.stale.push(stale);
         }
     }
@@ -281,8 +236,9 @@ impl State {
         self.index.get(&(kind, text("namespace"), text("name")?)).copied()
     }
 
-    /// Takes in everything of a kind.
+    /// Takes in everything of ours of a kind, as far as [`is_kept`](Self::is_kept) kept it.
     pub(crate) fn take_list(&mut self, kind: usize, items: &[Value]) {
+        let check = self.kinds.get(kind).is_some_and(|kind| kind.watch.is_some());
         let Some(bundle) = self.bundle.clone() else { return };
         let Some(resource) = self.kinds.get(kind).map(|kind| kind.resource.clone()) else { return };
         let mut seen: BTreeMap<usize, &Value> = BTreeMap::new();
@@ -295,9 +251,13 @@ impl State {
                 None if is_of_the_baseline(metadata) && metadata.get("deletionTimestamp").is_none() => {
                     let text = |pointer: &str| metadata.pointer(pointer).and_then(Value::as_str);
                     let (Some(name), Some(uid)) = (text("/name"), text("/uid")) else { continue };
-                    let phase = phase_of(metadata);
-                    let namespace = text("/namespace").map(str::to_owned);
-                    self.outdated(resource.clone(), namespace, name.to_owned(), uid.to_owned(), phase);
+                    self.outdated(Stale {
+                        resource: resource.clone(),
+                        namespace: text("/namespace").map(str::to_owned),
+                        name: name.to_owned(),
+                        uid: uid.to_owned(),
+                        phase: phase_of(metadata),
+                    });
                 }
                 None => {}
             }
@@ -324,12 +284,23 @@ impl State {
                     slot.held = true;
                     slot.image = slot.image.or_else(|| learn(&item));
                     slot.fault = None;
-                    Need::Nothing
+                    if check && !slot.verified && !is_shared(&resource.kind) {
+                        Need::Verify
+                    } else {
+                        Need::Nothing
+                    }
                 }
                 Judgement::Short if !of_this_intent => Need::Write,
                 _ => Need::Look,
             };
         }
+    }
+
+    /// Whether an object of a list says anything to the engine. A tenant may hang our label on what it likes, and
+    /// what is not kept costs no memory.
+    pub(crate) fn is_kept(&self, kind: usize, object: &Value) -> bool {
+        let metadata = object.get("metadata").unwrap_or(&Value::Null);
+        self.find(kind, metadata).is_some() || is_of_the_baseline(metadata)
     }
 
     /// Takes in the change of one object, by its metadata.
@@ -377,153 +348,6 @@ impl State {
                 slot.fault = None;
             }
         }
-    }
-
-    /// Whether every object before the tenant's access is as wanted.
-    pub(crate) fn is_complete(&self) -> bool {
-        !self.slots.is_empty()
-            && self
-                .slots
-                .iter()
-                .filter(|slot| slot.phase != Phase::TenantAccess)
-                .all(|slot| slot.need == Need::Nothing && slot.live.is_some())
-    }
-
-    /// Whether every object before the tenant's access is as wanted, bites and is live.
-    pub(crate) fn is_applied(&self) -> bool {
-        self.is_complete() && self.markers.open && self.quotas.open
-    }
-
-    /// Whether the tenant has its access at this revision.
-    pub(crate) fn access_handed_over(&self) -> bool {
-        self.access_open
-            && self
-                .slots
-                .iter()
-                .filter(|slot| slot.phase == Phase::TenantAccess)
-                .all(|slot| slot.need == Need::Nothing && slot.live.is_some())
-    }
-
-    /// How many objects are as wanted.
-    pub(crate) fn applied(&self) -> usize {
-        self.slots.iter().filter(|slot| slot.need == Need::Nothing && slot.live.is_some()).count()
-    }
-
-    /// What to do next. Reading comes first, then what takes access away, then the phases in order.
-    pub(crate) fn next(&self, now: Instant) -> Work {
-        if self.bundle.is_none() {
-            return Work::Wait(None);
-        }
-        let mut soonest: Option<Instant> = None;
-        let mut later = |at: Instant| soonest = Some(soonest.map_or(at, |soonest| soonest.min(at)));
-
-        let mut unread = Vec::new();
-        for (at, kind) in self.kinds.iter().enumerate().filter(|(_, kind)| !kind.read) {
-            match &kind.fault {
-                Some(fault) if fault.until > now => later(fault.until),
-                _ => unread.push(at),
-            }
-        }
-        if !unread.is_empty() {
-            return Work::Read(unread);
-        }
-        if self.paused {
-            return Work::Wait(soonest);
-        }
-
-        let prune_due = match &self.prune_fault {
-            Some(fault) if fault.until > now => {
-                later(fault.until);
-                false
-            }
-            _ => true,
-        };
-        let revoked: Vec<Stale> =
-            self.stale.iter().filter(|stale| stale.phase == Phase::TenantAccess).cloned().collect();
-        if prune_due && !revoked.is_empty() {
-            return Work::Prune(revoked);
-        }
-
-        for phase in Phase::ALL {
-            if phase > Phase::Admission && !self.markers.is_passable(now) {
-                if self.markers.is_due(now) {
-                    return Work::AskMarkers;
-                }
-                self.markers.next.into_iter().for_each(&mut later);
-                return Work::Wait(soonest);
-            }
-            if phase > Phase::Quota && !self.quotas.open {
-                if self.quotas.is_due(now) {
-                    return Work::AskQuotas(self.unsettled_quotas());
-                }
-                self.quotas.next.into_iter().for_each(&mut later);
-                if !self.quotas.is_passable(now) {
-                    return Work::Wait(soonest);
-                }
-            }
-            if phase == Phase::TenantAccess && !(self.access_open && self.is_applied()) {
-                break;
-            }
-            let mut due = Vec::new();
-            for (at, slot) in self.slots.iter().enumerate().filter(|(_, slot)| slot.phase == phase) {
-                let unread = self.kinds.get(slot.kind).is_none_or(|kind| !kind.read);
-                if unread {
-                    continue;
-                }
-                if slot.need == Need::Nothing {
-                    match slot.repairs.review_at() {
-                        Some(at_last) if at_last <= now => due.push(at),
-                        Some(at_last) => later(at_last),
-                        None => {}
-                    }
-                    continue;
-                }
-                let until = slot.fault.as_ref().map(|fault| fault.until).max(slot.repairs.blocked_until(now));
-                match until {
-                    Some(until) if until > now => later(until),
-                    _ => due.push(at),
-                }
-            }
-            if !due.is_empty() {
-                return Work::Restore(due);
-            }
-        }
-        if self.markers.is_due(now) {
-            return Work::AskMarkers;
-        }
-        self.markers.next.filter(|_| !self.markers.open).into_iter().for_each(&mut later);
-        if prune_due && !self.stale.is_empty() && self.is_applied() {
-            let mut stale = self.stale.clone();
-            stale.sort_by_key(|stale| std::cmp::Reverse(stale.phase));
-            return Work::Prune(stale);
-        }
-        Work::Wait(soonest)
-    }
-
-    fn unsettled_quotas(&self) -> Vec<usize> {
-        let is_quota =
-            |slot: &Slot| self.kinds.get(slot.kind).is_some_and(|kind| kind.resource.kind == "ResourceQuota");
-        self.slots
-            .iter()
-            .enumerate()
-            .filter(|(_, slot)| is_quota(slot) && !slot.settled)
-            .map(|(at, _)| at)
-            .collect()
-    }
-
-    /// The first thing that stands in the way, for people.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        let kinds = self.kinds.iter().filter(|kind| kind.wanted).filter_map(|kind| {
-            let fault = kind.fault.as_ref()?;
-            Some(format!("{}: {}", kind.resource.plural, fault.message))
-        });
-        let slots = self.slots.iter().filter_map(|slot| Some(slot.fault.as_ref()?.message.clone()));
-        let prune = self.prune_fault.iter().map(|fault| fault.message.clone());
-        let gates = [&self.markers, &self.quotas]
-            .into_iter()
-            .filter(|gate| !gate.open && gate.looks > 20)
-            .map(|gate| gate.message.clone());
-        kinds.chain(slots).chain(prune).chain(gates).next()
     }
 
     /// Notes that a request about a kind failed.

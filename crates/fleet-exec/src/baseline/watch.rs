@@ -26,6 +26,8 @@ const BACKOFF: (Duration, Duration) = (Duration::from_millis(200), Duration::fro
 /// More events than this within [`FLOOD_TIME`] are a flood: they are taken in no faster.
 const FLOOD: u32 = 2_000;
 const FLOOD_TIME: Duration = Duration::from_secs(10);
+/// After so many failures in a row, by a server that answers, the version to begin from is given up.
+const GIVE_UP: u32 = 8;
 
 /// What a watch saw.
 #[derive(Debug)]
@@ -98,6 +100,11 @@ impl Watch {
                 End::Closed => failures = failures.saturating_add(1),
                 End::Broke(fault) => {
                     failures = failures.saturating_add(1);
+                    // A server whose data was restored from a backup does not know the version, and says so in words.
+                    if failures >= GIVE_UP && !fault.concerns_the_cluster() {
+                        let _ = self.tell(News::Lost).await;
+                        return;
+                    }
                     // One break is a server that restarts or a balancer that tidies up; a second is worth telling.
                     if failures >= 2 && self.tell(News::Down(fault)).await.is_err() {
                         return;

@@ -83,7 +83,8 @@ impl Default for Limits {
             attempts: 8,
             in_flight: 16,
             answer: 8 * 1024 * 1024,
-            event: 1024 * 1024,
+            // Longer than any object that etcd takes, so that no single object can break a watch for good.
+            event: 4 * 1024 * 1024,
             quiet: Duration::from_secs(5 * 60),
             watch: Duration::from_secs(45 * 60),
         }

@@ -17,6 +17,8 @@ use super::{BoundedBody, Fault, Remote, retry_after};
 const PAGE: usize = 100;
 /// How many pages a list has at most. A tenant's API server that goes on for ever is cut off.
 const PAGES: usize = 100;
+/// How many bytes the pages have together at most of which anything is kept.
+const KEPT: usize = 64 * 1024 * 1024;
 
 /// What stays as it is in a path or a query.
 const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b':');
@@ -62,7 +64,7 @@ impl Resource {
     }
 }
 
-/// One list, read to its end.
+/// One list, read to its end, with the objects that were kept.
 #[derive(Debug, Clone, Default)]
 pub struct ListPage {
     /// The version to watch from.
@@ -116,10 +118,17 @@ impl Remote {
         self.exchange(Method::GET, &place.path(), "application/json", None, persona).await
     }
 
-    /// Lists the objects of a kind in all namespaces, page by page.
-    pub(crate) async fn list(&self, resource: &Resource, selector: Option<&str>) -> Result<ListPage, Fault> {
+    /// Lists the objects of a kind in all namespaces, page by page, and holds on to those that `keep` says: a tenant
+    /// may have any number of others.
+    pub(crate) async fn list(
+        &self,
+        resource: &Resource,
+        selector: Option<&str>,
+        keep: impl Fn(&Value) -> bool,
+    ) -> Result<ListPage, Fault> {
         let mut whole = ListPage::default();
         let mut from: Option<String> = None;
+        let mut kept = 0_usize;
         for _ in 0..PAGES {
             let mut path = format!("{}?limit={PAGE}", resource.path(None, None));
             if let Some(selector) = selector {
@@ -128,11 +137,17 @@ impl Remote {
             if let Some(from) = &from {
                 path.push_str(&format!("&continue={}", encode(from)));
             }
-            let mut page = self.exchange(Method::GET, &path, "application/json", None, None).await?;
+            let (mut page, bytes) =
+                self.exchange_sized(Method::GET, &path, "application/json", None, None).await?;
             let Some(Value::Array(items)) = page.get_mut("items").map(Value::take) else {
                 return Err(Fault::garbage(format!("the list of {} has no items", resource.plural)));
             };
-            whole.items.extend(items);
+            let before = whole.items.len();
+            whole.items.extend(items.into_iter().filter(&keep));
+            kept += if whole.items.len() > before { bytes } else { 0 };
+            if kept > KEPT {
+                return Err(Fault::garbage(format!("there are too many {} to look at", resource.plural)));
+            }
             let metadata = |field: &str| page.pointer(&format!("/metadata/{field}")).and_then(Value::as_str);
             whole.resource_version = metadata("resourceVersion").unwrap_or_default().to_owned();
             match metadata("continue") {
@@ -234,6 +249,18 @@ impl Remote {
         body: Option<&Value>,
         persona: Option<&Persona>,
     ) -> Result<Value, Fault> {
+        Ok(self.exchange_sized(method, path, media, body, persona).await?.0)
+    }
+
+    /// The same, with the bytes that the answer had.
+    async fn exchange_sized(
+        &self,
+        method: Method,
+        path: &str,
+        media: &'static str,
+        body: Option<&Value>,
+        persona: Option<&Persona>,
+    ) -> Result<(Value, usize), Fault> {
         let mut request =
             Request::builder().method(method).uri(path).header(header::ACCEPT, "application/json");
         if body.is_some() {
@@ -255,7 +282,7 @@ impl Remote {
         }
         let body = response.into_body().collect().await?.to_bytes();
         match serde_json::from_slice(&body) {
-            Ok(value @ Value::Object(_)) => Ok(value),
+            Ok(value @ Value::Object(_)) => Ok((value, body.len())),
             Ok(_) => Err(Fault::garbage("a JSON value that is no object")),
             Err(error) => Err(Fault::garbage(error)),
         }

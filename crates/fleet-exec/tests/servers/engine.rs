@@ -283,6 +283,49 @@ async fn whatever_is_deleted_changed_or_added_is_put_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_a_forger_hid_while_nobody_watched_is_found_by_a_full_check() {
+    let (plane, remote) = start(Minor::V1_36).await;
+    let bundle = sealed(hardened("acme"));
+    let first = engine(&remote);
+    first.set_target(Arc::clone(&bundle));
+    handed_over(&first).await;
+    first.stop().await;
+
+    // An administrator of the cluster opens the policy, and then takes its name off the change.
+    let policies: Api<NetworkPolicy> = Api::namespaced(another(&plane).client(), "acme");
+    let honest = policies.get("default-deny").await.unwrap().metadata.managed_fields;
+    let manager = PatchParams { field_manager: Some("meddler".to_owned()), ..PatchParams::default() };
+    policies.patch("default-deny", &manager, &merge(json!({ "spec": { "egress": [{}] } }))).await.unwrap();
+    let forged = merge(json!({ "metadata": { "managedFields": honest } }));
+    policies.patch("default-deny", &manager, &forged).await.unwrap();
+    let entries = policies.get("default-deny").await.unwrap().metadata.managed_fields.unwrap();
+    assert!(entries.iter().all(|entry| entry.manager.as_deref() != Some("meddler")), "the forgery took");
+
+    let again = another(&plane);
+    let second = engine(&again);
+    second.set_target(bundle);
+    handed_over(&second).await;
+    assert_eq!(again.traffic().writes.load(Ordering::Relaxed), 0, "a restart takes what it finds on trust");
+    let rehearsed = || again.traffic().rehearsals.load(Ordering::Relaxed);
+    let before = rehearsed();
+    second.request_check();
+    report(&second, "the addition is undone", |report| report.repairs == 1 && report.hardened()).await;
+    assert_eq!(policies.get("default-deny").await.unwrap().spec.unwrap().egress, None);
+
+    // The next check finds everything verified, and rehearses nothing. Namespaces and service accounts are shared.
+    eventually("all nine are verified", || async { (rehearsed() == before + 9).then_some(()) }).await;
+    let reads = again.traffic().reads.load(Ordering::Relaxed);
+    second.request_check();
+    eventually("every kind was read again", || async {
+        (again.traffic().reads.load(Ordering::Relaxed) >= reads + 11).then_some(())
+    })
+    .await;
+    report(&second, "all is well", |report| report.stage == Stage::Watching && report.hardened()).await;
+    assert_eq!(rehearsed(), before + 9);
+    second.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_object_that_is_fought_over_is_reported_with_the_other_manager_and_left() {
     let (plane, remote) = start(Minor::V1_36).await;
     let engine = engine(&remote);
