@@ -43,6 +43,7 @@ mod world;
 pub use clock::Epoch;
 pub use control_planes::ControlPlanesError;
 pub use durations::{Durations, Work};
+pub use eks::operations;
 pub use emulator::{Backend, Config, Emulator, Running, StartError};
 pub use seed::Seed;
 pub use state::{Leftover, LeftoverKind};

@@ -1,6 +1,6 @@
 //! A real API server behind a cluster: token and access entries, an upgrade over the same data, nothing left.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests are tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod common;
 
@@ -130,8 +130,8 @@ async fn a_cluster_lives_on_a_real_api_server_from_creation_to_deletion() {
     let tenant_arn = "arn:aws:iam::111122223333:role/globex-web-admin";
     let in_web = AccessScope::builder().r#type(AccessScopeType::Namespace).namespaces("web").build();
     enter(&eks, tenant_arn, Some(("AmazonEKSEditPolicy", in_web))).await;
-    // The API server believes a refusal for a second.
-    tokio::time::sleep(Duration::from_secs(2)).await;
+    // The API server believes the refusal for a second.
+    until_ok(&kubectl, &manager_token, &["get", "namespaces"]).await;
 
     let identity = kubectl.ok(&manager_token, &["auth", "whoami"]);
     assert!(identity.contains("arn:aws:sts::111122223333:assumed-role/fleet-manager/test"), "{identity}");
@@ -183,11 +183,7 @@ async fn a_cluster_lives_on_a_real_api_server_from_creation_to_deletion() {
     // A restart of the emulator finds its clusters again.
     let fixture = fixture.restart(real(&etcd)).await;
     let eks = fixture.eks().await;
-    let started = std::time::Instant::now();
-    while !kubectl.run(&manager_token, &["get", "configmap", "kept", "--namespace=web"]).0 {
-        assert!(started.elapsed() < Duration::from_secs(120), "the API server did not come back");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
+    until_ok(&kubectl, &manager_token, &["get", "configmap", "kept", "--namespace=web"]).await;
     until_state(&fixture, |state| state.contains(r#""serving":"1.35""#) && state.contains("rssBytes")).await;
 
     // A test stops one tenant's API server: EKS does not notice.
@@ -197,7 +193,7 @@ async fn a_cluster_lives_on_a_real_api_server_from_creation_to_deletion() {
     until_status(&eks, "one", ClusterStatus::Active).await;
     fixture.http.send("POST", "/_emulator/start-control-plane/one", "").await;
     until_state(&fixture, |state| state.contains(r#""serving":"1.35""#)).await;
-    kubectl.ok(&manager_token, &["get", "namespaces"]);
+    until_ok(&kubectl, &manager_token, &["get", "namespaces"]).await;
 
     eks.delete_cluster().name("one").send().await.unwrap();
     until_state(&fixture, |state| state.contains(r#""clusters":[]"#)).await;
@@ -210,9 +206,22 @@ async fn a_cluster_lives_on_a_real_api_server_from_creation_to_deletion() {
     let kubectl = Kubectl::new(etcd.assets.kubectl().unwrap(), dir.path(), &cluster);
     let everywhere = AccessScope::builder().r#type(AccessScopeType::Cluster).build();
     enter(&eks, manager_arn, Some(("AmazonEKSClusterAdminPolicy", everywhere))).await;
+    until_ok(&kubectl, &manager_token, &["get", "namespaces"]).await;
     let (ok, text) = kubectl.run(&manager_token, &["get", "namespace", "web"]);
     assert!(!ok && text.contains("not found"), "{text}");
     fixture.running.stop().await;
+}
+
+async fn until_ok(kubectl: &Kubectl<'_>, token: &str, arguments: &[&str]) {
+    let started = std::time::Instant::now();
+    loop {
+        let (ok, text) = kubectl.run(token, arguments);
+        if ok {
+            return;
+        }
+        assert!(started.elapsed() < Duration::from_secs(120), "{arguments:?}: {text}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
 }
 
 async fn until_state(fixture: &Fixture, done: impl Fn(&str) -> bool) {

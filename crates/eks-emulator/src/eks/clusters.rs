@@ -362,8 +362,9 @@ pub(super) fn describe(call: &mut Call<'_>, input: &Input) -> Answer {
             cluster.status = ClusterStatus::Active;
         }
     }
-    // Source: model (only CreateCluster's answer says who was let in at the beginning).
+    // Source: docs (the answers' examples): only the creator hears of its token and of who was let in at the beginning.
     cluster.client_request_token = None;
+    cluster.access_config.bootstrap_cluster_creator_admin_permissions = None;
     Ok(json!({ "cluster": cluster }))
 }
 

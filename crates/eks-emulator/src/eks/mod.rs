@@ -186,6 +186,11 @@ routes! {
     CancelUpdate POST "clusters/*/updates/*/cancel-update" updates::cancel;
 }
 
+/// The names of the operations of EKS that the emulator has.
+pub fn operations() -> impl Iterator<Item = &'static str> {
+    ROUTES.iter().map(|route| route.name)
+}
+
 /// Finds the operation of a method and a path, with the path's parameters decoded.
 pub(crate) fn route(method: &Method, path: &str) -> Option<(&'static Route, Vec<String>)> {
     let segments: Vec<&str> = path.trim_start_matches('/').split('/').collect();
