@@ -57,7 +57,7 @@ impl Stage {
         let state = tempfile::tempdir().unwrap();
         let config = Config {
             seed: seed_with_policy(denied),
-            durations: short_durations(),
+            durations: durations(),
             backend: Backend::None,
             ..Config::new(state.path()).unwrap()
         };
@@ -87,7 +87,7 @@ impl Stage {
         self.provider.observe(&self.target, focus).await.unwrap()
     }
 
-    /// Looks until what is seen is as wanted.
+    /// Looks until what is seen is as wanted, and moves the emulator's clock on between looks.
     pub(crate) async fn until(
         &self,
         focus: &Focus,
@@ -95,13 +95,13 @@ impl Stage {
         wanted: impl Fn(&EksObservation) -> bool,
     ) -> EksObservation {
         let mut last = None;
-        for _ in 0..400 {
+        for _ in 0..10 {
             let seen = self.observe(focus).await;
             if wanted(&seen) {
                 return seen;
             }
             last = Some(seen);
-            tokio::time::sleep(Duration::from_millis(25)).await;
+            self.control("/_emulator/clock", &json!({"advanceSeconds": 7})).await;
         }
         panic!("never seen: {what}; last seen: {last:#?}");
     }
@@ -177,8 +177,9 @@ pub(crate) async fn ambient_at(url: &str) -> SdkConfig {
         .await
 }
 
-/// Long enough to be seen, short enough to be waited for.
-fn short_durations() -> Durations {
+/// Long enough for nothing to happen by itself in a test, and short beside the five minutes that a signature may
+/// be off the emulator's clock.
+fn durations() -> Durations {
     [
         Work::ClusterCreate,
         Work::ClusterDelete,
@@ -192,9 +193,7 @@ fn short_durations() -> Durations {
         Work::AddonDelete,
     ]
     .into_iter()
-    .fold(Durations::instant(), |durations, work| {
-        durations.with(work, jiff::SignedDuration::from_millis(300))
-    })
+    .fold(Durations::instant(), |durations, work| durations.with(work, jiff::SignedDuration::from_secs(20)))
 }
 
 /// The builtin seed, in which the manager's roles may do what the policy allows less `denied`.
