@@ -65,10 +65,11 @@ impl Repairs {
 
     /// The object has held since its last repair: is the fight over?
     ///
-    /// A fight ends when the object held for as long as it was left alone before the trial.
+    /// A fight ends when the object held until it would have been tried again. The trial itself took a moment of
+    /// that time.
     pub(crate) fn holds(&mut self, now: Instant) {
         let over = match (&self.fight, self.last) {
-            (Some(fight), Some(last)) => now >= fight.until && now.duration_since(last) >= fight.leave,
+            (Some(fight), Some(last)) => now >= fight.until && now.duration_since(last) >= fight.leave / 2,
             (Some(fight), None) => now >= fight.until,
             (None, _) => false,
         };

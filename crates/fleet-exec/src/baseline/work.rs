@@ -132,7 +132,13 @@ impl Actor {
                 let message = "an object of the baseline is being deleted and not yet gone".to_owned();
                 slot.fault = Some(Setback::after(slot.fault.as_ref(), message, now, Duration::from_secs(5)));
             }
-            Outcome::Failed(fault) if fault.is_conflict() => slot.need = Need::Look,
+            // Somebody was faster. Looking again is soon enough in a moment: a server that says so for ever is not
+            // asked in a tight loop.
+            Outcome::Failed(fault) if fault.is_conflict() => {
+                slot.need = Need::Look;
+                slot.fault =
+                    Some(Setback::after(slot.fault.as_ref(), fault.to_string(), now, LONGEST_SETBACK));
+            }
             Outcome::Failed(fault) => failed = Some(fault),
         }
         if !slot.settled {

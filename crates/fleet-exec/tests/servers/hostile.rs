@@ -215,6 +215,32 @@ async fn answers_that_are_no_objects_are_reported_and_never_count_as_applied() {
 }
 
 #[tokio::test]
+async fn a_server_that_refuses_every_write_for_ever_is_asked_ever_more_seldom() {
+    for code in [403, 409, 422, 500] {
+        let fake = Fake::start().await;
+        fake.misbehave(move |method, _, _| {
+            let body = json!({ "kind": "Status", "code": code, "reason": "No", "message": "never" });
+            (*method == Method::PATCH).then(|| answer(code, body.to_string()))
+        });
+        let remote = fake.remote(Limits::default());
+        let engine = engine(&remote);
+        engine.set_target(plain(vec![object(
+            Phase::Rest,
+            json!({ "apiVersion": "v1", "kind": "LimitRange", "metadata": { "name": "l", "namespace": "n" } }),
+        )]));
+        let seen = report(&engine, "it is refused", |report| report.last_error.is_some()).await;
+        assert!(seen.last_error.unwrap().contains("never"), "{code}");
+        // Ten more orders wake the engine and change nothing about when the object is tried again.
+        for _ in 0..10 {
+            engine.request_probe();
+            tokio::task::yield_now().await;
+        }
+        assert!(remote.traffic().writes.load(Ordering::Relaxed) <= 2, "{code}");
+        engine.stop().await;
+    }
+}
+
+#[tokio::test]
 async fn lists_and_events_of_wrong_types_stop_nothing() {
     let fake = Fake::start().await;
     let first = AtomicBool::new(true);
