@@ -314,6 +314,8 @@ impl Actor {
             })
             .take(NAMED_MAX)
             .collect();
+        // What got no usable answer is no judgement: a restart that found it remembered would open the tenant's access.
+        let clear = self.proof.as_ref().filter(|proof| !proof.unclear);
         let heard = self.heard.load(Ordering::Relaxed);
         let report = EngineReport {
             reach: self.reach.clone(),
@@ -326,8 +328,8 @@ impl Actor {
                 Reach::Down(fault) => Some(fault.to_string()),
                 _ => self.state.trouble(),
             },
-            proven_revision: self.proof.as_ref().map(|proof| proof.revision.clone()),
-            proven_at: self.proof.as_ref().map(|proof| proof.at),
+            proven_revision: clear.map(|proof| proof.revision.clone()),
+            proven_at: clear.map(|proof| proof.at),
             counts: self.proof.as_ref().map(|proof| proof.counts).unwrap_or_default(),
             verdicts: self.proof.as_ref().map_or_else(|| Arc::from([]), |proof| Arc::clone(&proof.verdicts)),
             fights,

@@ -29,11 +29,11 @@ pub struct EngineReport {
     pub repairs: u64,
     /// The last error that still stands, without secrets.
     pub last_error: Option<String>,
-    /// The revision that the probes last judged.
+    /// The revision that the probes last judged; `None` while one of them got no usable answer.
     pub proven_revision: Option<String>,
     /// When the probes last ran to their end.
     pub proven_at: Option<Timestamp>,
-    /// How many controls got which verdict, at [`proven_revision`](Self::proven_revision).
+    /// How many controls got which verdict when the probes last ran.
     pub counts: ProbeCounts,
     /// The verdict of every control. Empty while they are only known by their counts, after a restart.
     pub verdicts: Arc<[ControlVerdict]>,

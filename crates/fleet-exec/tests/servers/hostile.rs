@@ -9,7 +9,7 @@ use std::{
 };
 
 use fleet_exec::{
-    baseline::Reach,
+    baseline::{Reach, Stage},
     clock::system_clock,
     remote::{Addresses, Endpoint, Fault, Identity, Limits, Remote, Unreachable, connect},
 };
@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::{
     fake::{Fake, answer, endless},
-    support::{engine, eventually, hardened, object, plain, report},
+    support::{engine, eventually, hardened, object, plain, report, sealed},
 };
 
 fn quick() -> Limits {
@@ -238,6 +238,22 @@ async fn a_server_that_refuses_every_write_for_ever_is_asked_ever_more_seldom() 
         assert!(remote.traffic().writes.load(Ordering::Relaxed) <= 2, "{code}");
         engine.stop().await;
     }
+}
+
+#[tokio::test]
+async fn probes_that_get_no_usable_answer_prove_nothing_and_open_nothing() {
+    let fake = Fake::start().await;
+    fake.misbehave(|method, _, _| (*method == Method::POST).then(|| answer(500, "out of order")));
+    let remote = fake.remote(Limits::default());
+    let engine = engine(&remote);
+    let mut bundle = hardened("acme");
+    bundle.markers.clear();
+    bundle.probes.retain(|probe| probe.control == "T-1");
+    engine.set_target(sealed(bundle));
+    let seen = report(&engine, "access is withheld", |report| report.stage == Stage::AccessWithheld).await;
+    assert!(seen.hardened() && !seen.proven() && !seen.access_handed_over);
+    assert_eq!((seen.proven_revision, seen.counts.fail), (None, 0));
+    engine.stop().await;
 }
 
 #[tokio::test]
