@@ -288,3 +288,6 @@ pub(crate) fn cancel(update: &mut Update, reason: &str) {
     update.cancellation =
         Some(crate::model::Cancellation { status: "Successful".to_owned(), reason: reason.to_owned() });
 }
+
+#[cfg(test)]
+mod tests;

@@ -136,3 +136,127 @@ fn check_signed(signed: &Signed, now: Timestamp) -> Result<(), TokenFault> {
     check_time(&living, now).map_err(TokenFault::Signature)?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::SignedDuration;
+    use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+    use super::*;
+    use crate::sigv4::{CredentialScope, SigningKey};
+
+    const KEY: &str = "AKIAFLEETOPERATOR000";
+    const SECRET: &str = "sandbox-operator-secret-key-000000000000";
+    const HOST: &str = "sts.eu-central-1.amazonaws.com";
+
+    fn now() -> Timestamp {
+        "2026-11-24T08:00:00Z".parse().unwrap()
+    }
+
+    /// A token of this moment, with every part to be chosen.
+    struct Wanted<'w> {
+        scheme: &'w str,
+        host: &'w str,
+        action: &'w str,
+        headers: &'w str,
+        expires: u32,
+        secret: &'w str,
+        more: &'w str,
+    }
+
+    const GOOD: Wanted<'_> = Wanted {
+        scheme: "https",
+        host: HOST,
+        action: "GetCallerIdentity",
+        headers: "host;x-k8s-aws-id",
+        expires: 60,
+        secret: SECRET,
+        more: "",
+    };
+
+    fn token(wanted: &Wanted<'_>, cluster: &str) -> String {
+        let scope = CredentialScope {
+            access_key: KEY.to_owned(),
+            date: "20261124".to_owned(),
+            region: "eu-central-1".to_owned(),
+            service: "sts".to_owned(),
+        };
+        let encode = |text: &str| utf8_percent_encode(text, NON_ALPHANUMERIC).to_string();
+        let query = format!(
+            "Action={}&Version=2011-06-15&X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}&X-Amz-Date=20261124T080000Z\
+             &X-Amz-Expires={}&X-Amz-SignedHeaders={}{}",
+            wanted.action,
+            encode(&format!("{KEY}/{}", scope.without_key())),
+            wanted.expires,
+            encode(wanted.headers),
+            wanted.more,
+        );
+        let headers = wanted.headers.split(';').map(|name| {
+            let value = if name == "host" { wanted.host } else { cluster };
+            (name.to_owned(), value.to_owned())
+        });
+        let empty = payload_hash(b"");
+        let request = CanonicalRequest {
+            method: "GET",
+            path: "/",
+            query: &query,
+            headers: headers.collect(),
+            payload_hash: &empty,
+        };
+        let signature = SigningKey::derive(wanted.secret, &scope)
+            .sign(&request.string_to_sign("20261124T080000Z", &scope));
+        let url = format!("{}://{}/?{query}&X-Amz-Signature={signature}", wanted.scheme, wanted.host);
+        format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(url))
+    }
+
+    fn check(token: &str, now: Timestamp) -> Result<String, TokenFault> {
+        let seed = Seed::builtin().unwrap();
+        let own = ["127.0.0.1:1".to_owned()];
+        verify(token, "one", &own, &seed, &Shared::default(), now).map(|caller| caller.arn())
+    }
+
+    #[test]
+    fn a_good_token_names_its_principal_for_fifteen_minutes() {
+        let good = token(&GOOD, "one");
+        let life = SignedDuration::from_mins(15);
+        for (at, accepted) in [
+            (now(), true),
+            (now() + life, true),
+            (now() + life + SignedDuration::from_secs(1), false),
+            (now() - SignedDuration::from_mins(5), true),
+            (now() - SignedDuration::from_mins(6), false),
+        ] {
+            assert_eq!(check(&good, at).is_ok(), accepted, "{at}");
+        }
+        assert_eq!(check(&good, now()).unwrap(), "arn:aws:iam::999988887777:user/operator");
+    }
+
+    #[test]
+    fn a_token_for_another_cluster_host_key_or_purpose_is_refused() {
+        assert!(check(&token(&GOOD, "two"), now()).is_err());
+        for (what, wanted) in [
+            ("another secret", Wanted { secret: "x", ..GOOD }),
+            ("another host", Wanted { host: "sts.eu-central-1.amazonaws.com.example.org", ..GOOD }),
+            ("a user in the host", Wanted { host: "sts.x@example.org.amazonaws.com", ..GOOD }),
+            ("no TLS", Wanted { scheme: "http", ..GOOD }),
+            ("another action", Wanted { action: "AssumeRole", ..GOOD }),
+            ("no cluster signed", Wanted { headers: "host", ..GOOD }),
+            ("a further header", Wanted { headers: "host;x-k8s-aws-id;x-more", ..GOOD }),
+            ("a longer life", Wanted { expires: 901, ..GOOD }),
+            ("a further parameter", Wanted { more: "&RoleArn=x", ..GOOD }),
+        ] {
+            assert!(check(&token(&wanted, "one"), now()).is_err(), "{what}");
+        }
+        for text in ["", "k8s-aws-v1.", "k8s-aws-v1.%%%", "Bearer x", &"x".repeat(5000)] {
+            assert!(check(text, now()).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn the_emulator_stands_in_for_sts_under_its_own_address() {
+        assert!(check(&token(&Wanted { scheme: "http", host: "127.0.0.1:1", ..GOOD }, "one"), now()).is_ok());
+        assert!(
+            check(&token(&Wanted { scheme: "http", host: "127.0.0.1:2", ..GOOD }, "one"), now()).is_err()
+        );
+    }
+}

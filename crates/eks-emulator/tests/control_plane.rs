@@ -11,41 +11,10 @@ use aws_sdk_eks::{
     Client,
     types::{AccessScope, AccessScopeType, Cluster, ClusterStatus, UpdateStatus},
 };
-use aws_sigv4::{
-    http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign},
-    sign::v4,
-};
-use base64::{
-    Engine as _,
-    engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD},
-};
-use common::{ACCOUNT, CONTROLLER, Fixture, OPERATOR, REGION, create, until_over, until_status};
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use common::{ACCOUNT, CONTROLLER, Fixture, OPERATOR, REGION, create, token, until_over, until_status};
 use eks_emulator::{Backend, Config, Durations};
 use local_control_plane::test_support::TestEtcd;
-
-/// A token as fleet makes it, for STS of a region as it is outside of the sandbox.
-fn token(credentials: &Credentials, cluster: &str, host: &str) -> String {
-    let mut settings = SigningSettings::default();
-    settings.signature_location = SignatureLocation::QueryParams;
-    settings.expires_in = Some(Duration::from_secs(60));
-    let identity = credentials.clone().into();
-    let params = v4::SigningParams::builder()
-        .identity(&identity)
-        .region(REGION)
-        .name("sts")
-        .time(std::time::SystemTime::now())
-        .settings(settings)
-        .build()
-        .unwrap()
-        .into();
-    let url = format!("{host}/?Action=GetCallerIdentity&Version=2011-06-15");
-    let headers = [("x-k8s-aws-id", cluster)];
-    let request = SignableRequest::new("GET", &url, headers.into_iter(), SignableBody::Bytes(b"")).unwrap();
-    let (instructions, _) = sign(request, &params).unwrap().into_parts();
-    let mut request = http::Request::get(&url).body(()).unwrap();
-    instructions.apply_to_request_http1x(&mut request);
-    format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(request.uri().to_string()))
-}
 
 const STS: &str = "https://sts.eu-central-1.amazonaws.com";
 
@@ -195,11 +164,18 @@ async fn a_cluster_lives_on_a_real_api_server_from_creation_to_deletion() {
     until_state(&fixture, |state| state.contains(r#""serving":"1.35""#)).await;
     until_ok(&kubectl, &manager_token, &["get", "namespaces"]).await;
 
+    kubectl.ok(
+        &manager_token,
+        &["create", "service", "loadbalancer", "front", "--tcp=80:80", "--namespace=web"],
+    );
     eks.delete_cluster().name("one").send().await.unwrap();
     until_state(&fixture, |state| state.contains(r#""clusters":[]"#)).await;
     assert!(!kubectl.run(&manager_token, &["get", "namespaces"]).0);
     let folder = fixture.state.path().join("control-planes").join(ACCOUNT).join(REGION).join("one");
     assert!(!folder.exists());
+    // What nobody cleaned up is found by its tags.
+    let (_, left) = fixture.http.send("GET", "/_emulator/leftovers", "").await;
+    assert!(left.contains("load-balancer") && left.contains("web/front"), "{left}");
     // The same name again is a new cluster without the data of the old one.
     create(&eks, "one", "1.36").send().await.unwrap();
     let cluster = until_status(&eks, "one", ClusterStatus::Active).await;

@@ -8,13 +8,14 @@ use aws_sdk_eks::{
     Client,
     error::ProvideErrorMetadata,
     types::{
-        AccessScope, AccessScopeType, AddonIssueCode, AddonStatus, AmiTypes, ClusterStatus,
-        NodegroupScalingConfig, NodegroupStatus, UpdateStatus, UpdateType, VpcConfigRequest,
+        AccessScope, AccessScopeType, AddonIssueCode, AddonStatus, AmiTypes, BlockStorage, ClusterStatus,
+        ComputeConfigRequest, ElasticLoadBalancing, KubernetesNetworkConfigRequest, NodegroupScalingConfig,
+        NodegroupStatus, StorageConfigRequest, UpdateStatus, UpdateType, VpcConfigRequest,
     },
 };
 use common::{
-    ACCOUNT, CONTROLLER, Fixture, NODE_ROLE, OPERATOR, SUBNETS, create, describe, describe_update, keys,
-    until_over, until_status,
+    ACCOUNT, CONTROLLER, Fixture, NODE_ROLE, OPERATOR, REGION, SUBNETS, create, describe, describe_update,
+    keys, until_over, until_status,
 };
 use eks_emulator::{Durations, Work};
 
@@ -184,6 +185,103 @@ async fn a_rollback_is_possible_for_seven_days_after_an_upgrade_and_only_then() 
     let late = late.into_service_error();
     assert!(late.is_invalid_request_exception(), "{late:?}");
     assert!(late.message().unwrap().contains("more than 7 days ago"), "{late:?}");
+}
+
+#[tokio::test]
+async fn nodes_go_back_before_the_control_plane_and_a_rollback_of_auto_mode_can_be_cancelled_until_then() {
+    let fixture = Fixture::start(|_| ()).await;
+    let eks = fixture.eks().await;
+    let minute = Duration::from_secs(60);
+    create(&eks, "one", "1.35").send().await.unwrap();
+    fixture.advance(minute).await;
+    eks.update_cluster_version().name("one").version("1.36").send().await.unwrap();
+    fixture.advance(minute).await;
+    nodegroup(&eks, "1.36").await.unwrap();
+    fixture.advance(minute).await;
+    let back = || eks.update_cluster_version().name("one").version("1.35").send();
+    let refused = back().await.unwrap_err().into_service_error();
+    assert!(refused.message().unwrap().contains("must be at 1.35 or older first"), "{refused:?}");
+    let group = eks.update_nodegroup_version().cluster_name("one").nodegroup_name("workers").version("1.35");
+    group.send().await.unwrap();
+    fixture.advance(minute).await;
+
+    let auto = eks
+        .update_cluster_config()
+        .name("one")
+        .compute_config(
+            ComputeConfigRequest::builder()
+                .enabled(true)
+                .node_pools("system")
+                .node_role_arn(NODE_ROLE)
+                .build(),
+        )
+        .storage_config(
+            StorageConfigRequest::builder()
+                .block_storage(BlockStorage::builder().enabled(true).build())
+                .build(),
+        )
+        .kubernetes_network_config(
+            KubernetesNetworkConfigRequest::builder()
+                .elastic_load_balancing(ElasticLoadBalancing::builder().enabled(true).build())
+                .build(),
+        );
+    auto.send().await.unwrap();
+    fixture.advance(minute).await;
+    let update = back().await.unwrap().update.unwrap();
+    assert_eq!(describe(&eks, "one").await.status, Some(ClusterStatus::Active));
+    let busy = eks.update_cluster_config().name("one").deletion_protection(true).send().await.unwrap_err();
+    assert!(busy.into_service_error().is_resource_in_use_exception());
+    let cancel = || eks.cancel_update().name("one").update_id(update.id().unwrap()).send();
+    assert_eq!(cancel().await.unwrap().update.unwrap().status, Some(UpdateStatus::Cancelled));
+    fixture.advance(minute).await;
+    assert_eq!(describe(&eks, "one").await.version.as_deref(), Some("1.36"));
+
+    let update = back().await.unwrap().update.unwrap();
+    fixture.advance(Duration::from_secs(5)).await;
+    let late = eks.cancel_update().name("one").update_id(update.id().unwrap()).send().await.unwrap_err();
+    assert!(late.into_service_error().message().unwrap().contains("already begun"));
+    fixture.advance(minute).await;
+    assert_eq!(describe(&eks, "one").await.version.as_deref(), Some("1.35"));
+}
+
+#[tokio::test]
+async fn a_readiness_insight_blocks_a_rollback_unless_it_is_forced() {
+    let fixture = Fixture::instant().await;
+    let eks = fixture.eks().await;
+    create(&eks, "one", "1.35").send().await.unwrap();
+    eks.update_cluster_version().name("one").version("1.36").send().await.unwrap();
+    // kube-proxy must not be newer than the control plane that it would be left with.
+    eks.create_addon().cluster_name("one").addon_name("kube-proxy").send().await.unwrap();
+    let back = || eks.update_cluster_version().name("one").version("1.35");
+    let blocked = back().send().await.unwrap_err().into_service_error();
+    assert!(blocked.is_invalid_state_exception(), "{blocked:?}");
+    assert!(blocked.message().unwrap().contains("kube-proxy"), "{blocked:?}");
+    back().force(true).send().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_token_works_when_its_principal_has_reached_the_api_server() {
+    let fixture = Fixture::instant().await;
+    let eks = fixture.eks().await;
+    create(&eks, "one", "1.35").send().await.unwrap();
+    fixture.plan(r#"{"effect": "slow-access", "seconds": 30}"#).await;
+    let principal = "arn:aws:iam::111122223333:role/globex-web-admin";
+    let entry =
+        eks.create_access_entry().cluster_name("one").principal_arn(principal).kubernetes_groups("web");
+    entry.send().await.unwrap();
+    let tenant = fixture.assume(OPERATOR, ACCOUNT, "globex-web-admin").await;
+    let token = common::token(&tenant, "one", &fixture.running.endpoint_url());
+    let review = format!(r#"{{"spec": {{"token": "{token}"}}}}"#);
+    let path = format!("/_emulator/clusters/{ACCOUNT}/{REGION}/one/token");
+    let (_, answer) = fixture.http.send("POST", &path, &review).await;
+    assert!(answer.contains(r#""authenticated":false"#), "{answer}");
+    fixture.advance(Duration::from_secs(31)).await;
+    let (_, answer) = fixture.http.send("POST", &path, &review).await;
+    let answer: serde_json::Value = serde_json::from_str(&answer).unwrap();
+    let user = &answer["status"]["user"];
+    assert_eq!(user["username"], "arn:aws:sts::111122223333:assumed-role/globex-web-admin/test");
+    assert_eq!(user["groups"], serde_json::json!(["web"]));
+    assert_eq!(user["extra"]["canonicalArn"], serde_json::json!([principal]));
 }
 
 #[tokio::test]

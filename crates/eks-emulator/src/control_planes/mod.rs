@@ -1,6 +1,7 @@
 //! The API servers behind clusters: a follower that makes the processes be what the state wants, and reports back.
 
 mod etcd_prefix;
+mod left_behind;
 
 use std::{
     collections::HashMap,
@@ -278,6 +279,17 @@ impl ControlPlanes {
     }
 
     async fn remove(&self, slot: &mut Slot, key: &ClusterKey, world: &World) -> Result<(), Fault> {
+        if let (Some(plane), Some(kubectl)) = (&slot.plane, self.assets.kubectl()) {
+            match left_behind::ask(kubectl, &plane.admin_kubeconfig(), &self.folder(key), key).await {
+                Ok(left) if left.is_empty() => {}
+                Ok(left) => {
+                    world.with(|state, _| state.shared_mut().leftovers.extend(left));
+                }
+                Err(fault) => {
+                    warn!(cluster = %key, fault = %chain(fault.as_ref()), "cannot ask what is left behind");
+                }
+            }
+        }
         self.stop(slot, key).await;
         etcd_prefix::remove(&self.etcd, &etcd_prefix(key)).await?;
         match tokio::fs::remove_dir_all(self.folder(key)).await {

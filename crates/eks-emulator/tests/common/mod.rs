@@ -15,6 +15,11 @@ use aws_sdk_eks::{
         VpcConfigRequest,
     },
 };
+use aws_sigv4::{
+    http_request::{SignableBody, SignableRequest, SignatureLocation, SigningSettings, sign},
+    sign::v4,
+};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use eks_emulator::{Config, Durations, Emulator, Running};
 use tempfile::TempDir;
 
@@ -170,6 +175,30 @@ pub(crate) async fn until_over(eks: &Client, name: &str, id: &str) -> Update {
         assert!(started.elapsed() < Duration::from_secs(120), "{name} is still updating");
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
+}
+
+/// A token as fleet makes it, for STS of a region as it is outside of the sandbox.
+pub(crate) fn token(credentials: &Credentials, cluster: &str, host: &str) -> String {
+    let mut settings = SigningSettings::default();
+    settings.signature_location = SignatureLocation::QueryParams;
+    settings.expires_in = Some(Duration::from_secs(60));
+    let identity = credentials.clone().into();
+    let params = v4::SigningParams::builder()
+        .identity(&identity)
+        .region(REGION)
+        .name("sts")
+        .time(std::time::SystemTime::now())
+        .settings(settings)
+        .build()
+        .unwrap()
+        .into();
+    let url = format!("{host}/?Action=GetCallerIdentity&Version=2011-06-15");
+    let headers = [("x-k8s-aws-id", cluster)];
+    let request = SignableRequest::new("GET", &url, headers.into_iter(), SignableBody::Bytes(b"")).unwrap();
+    let (instructions, _) = sign(request, &params).unwrap().into_parts();
+    let mut request = http::Request::get(&url).body(()).unwrap();
+    instructions.apply_to_request_http1x(&mut request);
+    format!("k8s-aws-v1.{}", URL_SAFE_NO_PAD.encode(request.uri().to_string()))
 }
 
 /// Plain HTTP to the control API.
