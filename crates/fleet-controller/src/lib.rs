@@ -1,1 +1,26 @@
-//! The kube-rs loops of fleet
+//! The kube-rs loops of fleet: tenants to clusters, clusters to steps, steps to status.
+//!
+//! Each loop is a list of stages, one file each: what was seen is gathered, judged, planned, carried out, and told.
+//! What is decided, is decided in `fleet-plan`; what is done, is done by `fleet-exec` and the providers.
+
+pub mod args;
+mod brake;
+pub mod clock;
+mod context;
+mod engines;
+mod error;
+mod http;
+pub mod lease;
+pub mod manifests;
+pub mod metrics;
+mod pace;
+mod permissions;
+pub mod run;
+pub mod telemetry;
+mod tenant;
+mod tenant_cluster;
+mod triggers;
+mod watch;
+mod written;
+
+pub use manifests::{access, manifests};

@@ -176,6 +176,14 @@ codes! {
     WaitingForLeftovers,
     /// Everything is gone, or named in the receipt.
     Deleted,
+    /// The tenant's API server does not answer.
+    ApiServerUnreachable,
+    /// The baseline is being applied or probed.
+    Hardening,
+    /// A control was seen not to bite.
+    ControlFails,
+    /// Somebody keeps changing an object of the baseline.
+    Fight,
     /// More is to say than a status can hold.
     AndMore,
 }

@@ -1,9 +1,9 @@
 //! What the status remembers between two plans, and the only functions that write it.
 
 use fleet_api::{
-    conditions,
+    conditions, labels,
     step::{Action, Outcome, Step},
-    v1alpha1::{StepFailure, StepStatus, TenantClusterStatus},
+    v1alpha1::{StepFailure, StepStatus, TenantCluster, TenantClusterStatus},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -101,6 +101,25 @@ pub fn note_outcome(status: &mut TenantClusterStatus, step: &Step, outcome: &Out
         deletion.drain.remaining = remaining.iter().take(10).cloned().collect();
         deletion.drain.finished_at = remaining.is_empty().then_some(Time(now));
     }
+}
+
+/// Writes a call that was refused into the status, so that it is tried again after a pause and a few times only.
+///
+/// It is for refusals that pass only when somebody acts; what passes by itself is the caller's to try again.
+pub fn note_refusal(
+    cluster: &TenantCluster,
+    status: &mut TenantClusterStatus,
+    step: &Step,
+    code: &str,
+    message: &str,
+    now: Timestamp,
+) {
+    let annotations = cluster.metadata.annotations.as_ref();
+    let retry = annotations.and_then(|all| all.get(labels::RETRY)).cloned();
+    // Every refusal is an answer of its own, so each of them counts.
+    let seen_as = format!("refused at {now}");
+    count_failure(&mut status.failures, &step.id, &seen_as, code, message, retry, now);
+    status.failures = bounded(std::mem::take(&mut status.failures));
 }
 
 /// Counts one failure of a step.

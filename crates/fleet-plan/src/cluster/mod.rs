@@ -2,7 +2,7 @@
 //!
 //! [`plan`] reads the object (spec, status, deletion timestamp) and what was seen of its EKS cluster, and gives the
 //! steps to carry out now. Nothing is remembered between two plans but what the status holds: [`ClusterPlan::record`],
-//! [`begin`] and [`note_outcome`] are the only writers of that memory.
+//! [`begin`], [`note_outcome`] and [`note_refusal`] are the only writers of that memory.
 
 mod access;
 mod addons;
@@ -28,7 +28,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
 use self::draft::{Draft, Topic};
-pub use self::memory::{begin, note_outcome};
+pub use self::memory::{begin, note_outcome, note_refusal};
 use crate::report::{Code, Who, entry, entry_with_hint};
 
 /// What should happen next to a cluster.

@@ -1,0 +1,83 @@
+//! What the loops share, built in one place.
+
+use std::{sync::Arc, time::Duration};
+
+use fleet_api::v1alpha1::{Tenant, TenantCluster};
+use fleet_exec::remote::Addresses;
+use fleet_provider::ClusterProvider;
+use fleet_render::Catalogue;
+use jiff::Timestamp;
+use kube::{
+    Client, Resource, ResourceExt as _,
+    runtime::events::{Event, EventType, Recorder},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::debug;
+
+use crate::{
+    brake::Brake,
+    clock::Clock,
+    engines::Engines,
+    lease::Fence,
+    metrics::Metrics,
+    pace::Failures,
+    tenant_cluster::Looks,
+    watch::{Queues, Stores},
+    written::OwnWrites,
+};
+
+/// What the loops share.
+pub(crate) struct Context {
+    pub(crate) client: Client,
+    pub(crate) stores: Stores,
+    pub(crate) queues: Arc<Queues>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) fence: Fence,
+    pub(crate) provider: Arc<dyn ClusterProvider>,
+    pub(crate) catalogue: Catalogue,
+    pub(crate) engines: Engines,
+    pub(crate) looks: Looks,
+    pub(crate) brake: Brake,
+    pub(crate) failures: Failures,
+    pub(crate) tenants_written: OwnWrites<Tenant>,
+    pub(crate) clusters_written: OwnWrites<TenantCluster>,
+    pub(crate) recorder: Recorder,
+    /// Which addresses a tenant's API server may have.
+    pub(crate) addresses: Addresses,
+    /// The longest pause between two looks while the cloud is at work.
+    pub(crate) pace: Duration,
+    /// The pause between two looks at an object at rest.
+    pub(crate) resync: Duration,
+    /// Cancelled when the process is to end: no further step begins.
+    pub(crate) stop: CancellationToken,
+}
+
+impl Context {
+    /// The present moment.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// Tells what happened to an object. An event is for people, so one that cannot be written stops nothing.
+    pub(crate) async fn tell<K>(&self, object: &K, warning: bool, reason: &str, action: &str, note: String)
+    where
+        K: Resource<DynamicType = ()>,
+    {
+        let event = Event {
+            type_: if warning { EventType::Warning } else { EventType::Normal },
+            reason: reason.to_owned(),
+            // The API server refuses longer notes.
+            note: Some(note.chars().take(1000).collect()),
+            action: action.to_owned(),
+            secondary: None,
+        };
+        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
+            debug!(
+                object = object.name_any(),
+                error = &error as &dyn std::error::Error,
+                "an event was not written"
+            );
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The baseline engines: one per cluster that can be entered.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use fleet_api::{
+    eks::ClusterTarget,
+    v1alpha1::{TenantCluster, TenantClusterStatus},
+};
+use fleet_exec::{
+    baseline::{Engine, EngineConfig, EngineHandle, EngineReport, KnownProof},
+    remote::{self, Endpoint, Identity, Limits, ProviderTokens, Remote, pem_from_base64},
+};
+use fleet_render::Bundle;
+use kube::runtime::reflector::ObjectRef;
+
+use crate::{context::Context, error::chain};
+
+/// The engines, by the UID of their TenantCluster.
+#[derive(Default)]
+pub(crate) struct Engines {
+    running: Mutex<HashMap<String, Running>>,
+}
+
+struct Running {
+    handle: EngineHandle,
+    /// Endpoint and certificate authority: with either changed, the way is another one.
+    way: (String, String),
+    /// How many repairs have been counted.
+    repairs: u64,
+}
+
+impl Engines {
+    /// Makes sure that the cluster's engine runs over the way that the status names.
+    ///
+    /// # Errors
+    /// Why no way can be made, for people.
+    pub(crate) fn ensure(
+        &self,
+        context: &Context,
+        cluster: &TenantCluster,
+        status: &TenantClusterStatus,
+        target: &ClusterTarget,
+    ) -> Result<(), String> {
+        let (Some(endpoint), Some(authority)) = (&status.endpoint, &status.certificate_authority) else {
+            return Err("the API server's address is not known yet".to_owned());
+        };
+        let way = (endpoint.clone(), authority.clone());
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.get(&target.owner_uid).is_some_and(|engine| engine.way == way) {
+            return Ok(());
+        }
+        let parsed = Endpoint::parse(endpoint, context.addresses).map_err(|error| chain(&error))?;
+        let authority = pem_from_base64(authority).map_err(|error| chain(&error))?;
+        let tokens = ProviderTokens { provider: Arc::clone(&context.provider), target: target.clone() };
+        let system = Arc::clone(&context.clock);
+        let clock: fleet_exec::clock::Clock = Arc::new(move || system.now());
+        let remote = remote::connect(
+            parsed,
+            &authority,
+            Identity::Tokens(Arc::new(tokens)),
+            Limits::default(),
+            Arc::clone(&clock),
+        )
+        .map_err(|error| chain(&error))?;
+        let config =
+            EngineConfig { proof: known_proof(status), ..EngineConfig::new(&target.cluster_name, clock) };
+        let handle = Engine::spawn(remote, config);
+        forward(context, cluster, &handle);
+        running.insert(target.owner_uid.clone(), Running { handle, way, repairs: 0 });
+        context.metrics.engines(running.len());
+        Ok(())
+    }
+
+    /// Tells the engine what its cluster should have.
+    pub(crate) fn set_target(&self, uid: &str, bundle: Bundle, paused: bool) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = running.get(uid) {
+            engine.handle.set_paused(paused);
+            engine.handle.set_target(Arc::new(bundle));
+        }
+    }
+
+    /// Keeps the engine from changing anything while its cluster is taken down.
+    pub(crate) fn pause(&self, uid: &str) {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = running.get(uid) {
+            engine.handle.set_paused(true);
+        }
+    }
+
+    /// What the engine knows, and how many objects it has put back since it was last asked.
+    pub(crate) fn report(&self, uid: &str) -> Option<(EngineReport, u64)> {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        let engine = running.get_mut(uid)?;
+        let report = engine.handle.report().borrow().clone();
+        let fresh = report.repairs.saturating_sub(engine.repairs);
+        engine.repairs = report.repairs;
+        Some((report, fresh))
+    }
+
+    /// The way to the cluster.
+    pub(crate) fn remote(&self, uid: &str) -> Option<Remote> {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.get(uid).map(|engine| engine.handle.remote().clone())
+    }
+
+    /// Ends the engine of a cluster that is gone. It stops in the background, with its handle.
+    pub(crate) fn remove(&self, context: &Context, uid: &str) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if running.remove(uid).is_some() {
+            context.metrics.engines(running.len());
+        }
+    }
+
+    /// Ends all engines, and waits until their watches are closed.
+    pub(crate) async fn stop(&self) {
+        let all: Vec<Running> =
+            self.running.lock().unwrap_or_else(PoisonError::into_inner).drain().map(|(_, one)| one).collect();
+        futures::future::join_all(all.into_iter().map(|one| one.handle.stop())).await;
+    }
+}
+
+/// The proof that the status remembers, so that a restart does not probe the whole fleet again.
+fn known_proof(status: &TenantClusterStatus) -> Option<KnownProof> {
+    let baseline = &status.baseline;
+    Some(KnownProof {
+        revision: baseline.proven_revision.clone()?,
+        at: baseline.proven_at.as_ref()?.0,
+        counts: baseline.probes,
+    })
+}
+
+/// Asks for the cluster whenever its engine has something new to say. Ends with the engine.
+fn forward(context: &Context, cluster: &TenantCluster, handle: &EngineHandle) {
+    let (queues, object) = (Arc::clone(&context.queues), ObjectRef::from_obj(cluster));
+    let mut report = handle.report();
+    tokio::spawn(async move {
+        while report.changed().await.is_ok() {
+            queues.clusters.ask_for(object.clone());
+        }
+    });
+}

@@ -1,0 +1,128 @@
+//! Last stage: what is known of the tenant, written once and only when it differs.
+
+use fleet_api::{
+    conditions::{self, Verdict, reason},
+    v1alpha1::{ReportEntry, Tenant, TenantCluster, TenantStatus},
+};
+use fleet_spec::rules::Problem;
+use kube::{Api, ResourceExt, api::PostParams};
+
+use super::validate::is_error;
+use crate::{context::Context, error::ReconcileError};
+
+/// Conditions of a cluster that its `Ready` is made of, in the order in which they speak.
+pub(crate) const PARTS: &[&str] =
+    &[conditions::REACHABLE, conditions::PROVISIONED, conditions::HARDENED, conditions::PROVEN];
+
+/// Writes the status of a tenant that is wanted.
+pub(super) async fn update_status(
+    context: &Context,
+    tenant: &Tenant,
+    cluster: Option<&TenantCluster>,
+    problems: &[Problem],
+    missing: &[ReportEntry],
+) -> Result<(), ReconcileError> {
+    let accepted = accepted(problems, missing);
+    let ready = ready(&accepted, cluster);
+    write(context, tenant, cluster, &[accepted, ready]).await
+}
+
+/// Merges verdicts into the status and writes it, unless it says so already.
+pub(super) async fn write(
+    context: &Context,
+    tenant: &Tenant,
+    cluster: Option<&TenantCluster>,
+    verdicts: &[Verdict],
+) -> Result<(), ReconcileError> {
+    let before = tenant.status.clone().unwrap_or_default();
+    let generation = tenant.metadata.generation;
+    let observed = cluster.and_then(|one| one.status.as_ref()).and_then(|one| one.versions.control_plane);
+    let mut after = TenantStatus {
+        observed_generation: generation,
+        cluster: cluster.map(ResourceExt::name_any),
+        version: observed,
+        conditions: before.conditions.clone(),
+    };
+    for verdict in verdicts {
+        conditions::set(&mut after.conditions, verdict, generation, context.now());
+    }
+    if after == before {
+        return Ok(());
+    }
+    context.fence.check()?;
+    let was_ready = conditions::get(&before.conditions, conditions::READY).map(|one| one.status.clone());
+    let name = tenant.name_any();
+    let api: Api<Tenant> = Api::all(context.client.clone());
+    let wanted = Tenant { status: Some(after), ..tenant.clone() };
+    let written = api
+        .replace_status(&name, &PostParams::default(), &wanted)
+        .await
+        .map_err(ReconcileError::hub("write the status of", "Tenant", &name))?;
+    context.metrics.status_written("Tenant");
+    if let Some(ready) = verdicts.iter().find(|verdict| verdict.type_ == conditions::READY) {
+        let is_ready = ready.status == Some(true);
+        if is_ready != (was_ready.as_deref() == Some("True")) {
+            context.tell(&written, !is_ready, ready.reason, "Reconcile", ready.message.clone()).await;
+        }
+    }
+    context.tenants_written.remember(written);
+    Ok(())
+}
+
+/// Whether the spec holds together: every problem at once.
+fn accepted(problems: &[Problem], missing: &[ReportEntry]) -> Verdict {
+    let errors: Vec<String> = problems
+        .iter()
+        .filter(|problem| is_error(problem))
+        .map(|problem| with_hint(&format!("{}: {}", problem.path, problem.message), problem.hint.as_deref()))
+        .collect();
+    if !errors.is_empty() {
+        return Verdict::fails(conditions::ACCEPTED, reason::INVALID_SPEC, errors.join("; "));
+    }
+    if !missing.is_empty() {
+        let told: Vec<String> =
+            missing.iter().map(|entry| with_hint(&entry.message, entry.hint.as_deref())).collect();
+        return Verdict::fails(conditions::ACCEPTED, reason::REFERENCE_MISSING, told.join("; "));
+    }
+    Verdict::holds(conditions::ACCEPTED, reason::AS_WANTED, "the spec holds together")
+}
+
+fn with_hint(message: &str, hint: Option<&str>) -> String {
+    hint.map_or_else(|| message.to_owned(), |hint| format!("{message} ({hint})"))
+}
+
+/// Ready is that of the cluster, for the spec that the cluster has now; a refused spec is never ready.
+fn ready(accepted: &Verdict, cluster: Option<&TenantCluster>) -> Verdict {
+    if accepted.status != Some(true) {
+        return Verdict { type_: conditions::READY, ..accepted.clone() };
+    }
+    let Some(cluster) = cluster else {
+        return Verdict::unknown(conditions::READY, reason::NOT_OBSERVED, "the cluster is not stored yet");
+    };
+    let known = cluster.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+    conditions::ready_from(known, PARTS, cluster.metadata.generation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refused_spec_is_never_ready_and_says_everything_that_is_wrong() {
+        let entry = |message: &str| ReportEntry {
+            code: "ClassMissing".to_owned(),
+            message: message.to_owned(),
+            who: "operator".to_owned(),
+            hint: Some("apply it".to_owned()),
+        };
+        let accepted = accepted(&[], &[entry("no class"), entry("no channel")]);
+        assert_eq!(accepted.message, "no class (apply it); no channel (apply it)");
+        let ready = ready(&accepted, None);
+        assert_eq!((ready.type_, ready.status), (conditions::READY, Some(false)));
+    }
+
+    #[test]
+    fn a_tenant_without_a_cluster_is_unknown() {
+        assert_eq!(ready(&accepted(&[], &[]), None).status, None);
+    }
+}
