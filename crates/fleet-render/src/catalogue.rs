@@ -139,7 +139,8 @@ impl Catalogue {
     pub fn read(folder: &Path) -> Result<Self, RenderError> {
         let mut files = Vec::new();
         collect(folder, "", &mut files)?;
-        let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+        let files: Vec<(&str, &str)> =
+            files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
         Self::from_files(&files)
     }
 
@@ -178,9 +179,15 @@ pub(crate) fn condition_name(control: &str, index: usize) -> String {
     format!("{control}/{CONTROL_FILE}#notApplicable[{index}]")
 }
 
-fn read_control(folder: &str, path: &str, text: &str, files: &[(&str, &str)]) -> Result<Control, RenderError> {
+fn read_control(
+    folder: &str,
+    path: &str,
+    text: &str,
+    files: &[(&str, &str)],
+) -> Result<Control, RenderError> {
     let wrong = |message: String| RenderError::Catalogue { file: path.to_owned(), message };
-    let control: Control = serde_saphyr::from_str(text).map_err(|error| wrong(error.without_snippet().to_string()))?;
+    let control: Control =
+        serde_saphyr::from_str(text).map_err(|error| wrong(error.without_snippet().to_string()))?;
     if control.id != folder {
         return Err(wrong(format!("`{}` lies in the folder `{folder}`", control.id)));
     }

@@ -17,7 +17,11 @@ pub(crate) fn string(text: &str) -> String {
             _ => {
                 let code = u32::from(character);
                 // Writing to a String cannot fail.
-                let _ = if code <= 0xFFFF { write!(literal, "\\u{code:04x}") } else { write!(literal, "\\U{code:08x}") };
+                let _ = if code <= 0xFFFF {
+                    write!(literal, "\\u{code:04x}")
+                } else {
+                    write!(literal, "\\U{code:08x}")
+                };
             }
         }
     }

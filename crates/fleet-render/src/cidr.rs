@@ -33,7 +33,9 @@ impl Cidr {
 
     /// Whether every address of the other network is in this one.
     pub(crate) fn contains(self, other: Self) -> bool {
-        self.v6 == other.v6 && self.prefix <= other.prefix && other.bits & Self::mask(self.prefix) == self.bits
+        self.v6 == other.v6
+            && self.prefix <= other.prefix
+            && other.bits & Self::mask(self.prefix) == self.bits
     }
 
     /// The address that stands so many places behind the network's first, as a network of its own.
@@ -48,7 +50,8 @@ impl Cidr {
     /// What has to be cut out of the network so that the metadata service stays closed; `None` when nothing of
     /// it would remain.
     pub(crate) fn metadata_cut(self) -> Option<Vec<Self>> {
-        let (range, service) = if self.v6 { (LOCAL_SERVICES_V6, METADATA_V6) } else { (LINK_LOCAL, METADATA) };
+        let (range, service) =
+            if self.v6 { (LOCAL_SERVICES_V6, METADATA_V6) } else { (LINK_LOCAL, METADATA) };
         if self == service {
             None
         } else if self.contains(range) && self != range {
@@ -75,7 +78,8 @@ impl FromStr for Cidr {
             IpAddr::V6(v6) => (v6.to_bits(), true),
         };
         let plain = !prefix.is_empty() && prefix.len() <= 3 && prefix.bytes().all(|b| b.is_ascii_digit());
-        let prefix: u8 = prefix.parse().ok().filter(|_| plain).ok_or("is no network: its prefix is not a length")?;
+        let prefix: u8 =
+            prefix.parse().ok().filter(|_| plain).ok_or("is no network: its prefix is not a length")?;
         if prefix > Self::width(v6) {
             return Err("is no network: its prefix is longer than an address");
         }
@@ -120,9 +124,20 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for text in ["", "10.0.0.0", "10.0.0.0/33", "10.0.0/8", "::/129", "10.0.0.0/+8", "10.0.0.0/8/8", "010.0.0.0/8",
-            "::ffff:169.254.0.0/112", "a/8", "10.0.0.0/", "fe80::1%eth0/64"]
-        {
+        for text in [
+            "",
+            "10.0.0.0",
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "::/129",
+            "10.0.0.0/+8",
+            "10.0.0.0/8/8",
+            "010.0.0.0/8",
+            "::ffff:169.254.0.0/112",
+            "a/8",
+            "10.0.0.0/",
+            "fe80::1%eth0/64",
+        ] {
             assert!(text.parse::<Cidr>().is_err(), "{text}");
         }
     }

@@ -18,7 +18,9 @@ pub(crate) struct Engine {
 
 impl std::fmt::Debug for Engine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Engine").field("templates", &self.tera.get_template_names().collect::<Vec<_>>()).finish()
+        f.debug_struct("Engine")
+            .field("templates", &self.tera.get_template_names().collect::<Vec<_>>())
+            .finish()
     }
 }
 
@@ -58,11 +60,12 @@ impl Engine {
     /// The documents that a template gives for the data.
     pub(crate) fn render(&self, template: &str, context: &Context) -> Result<Vec<Value>, RenderError> {
         let text = self.render_text(template, context)?;
-        let documents: Vec<Value> = serde_saphyr::from_multiple(&text).map_err(|error| RenderError::Yaml {
-            template: template.to_owned(),
-            line: error.location().map(|location| location.line()),
-            message: error.without_snippet().to_string(),
-        })?;
+        let documents: Vec<Value> =
+            serde_saphyr::from_multiple(&text).map_err(|error| RenderError::Yaml {
+                template: template.to_owned(),
+                line: error.location().map(|location| location.line()),
+                message: error.without_snippet().to_string(),
+            })?;
         documents
             .into_iter()
             .map(|document| {
@@ -77,7 +80,9 @@ impl Engine {
 
     fn render_text(&self, template: &str, context: &Context) -> Result<String, RenderError> {
         let mut output = Bounded { bytes: Vec::new() };
-        self.tera.render_to(template, context, &mut output).map_err(|error| template_error(template, &error))?;
+        self.tera
+            .render_to(template, context, &mut output)
+            .map_err(|error| template_error(template, &error))?;
         String::from_utf8(output.bytes).map_err(|_| RenderError::Template {
             template: template.to_owned(),
             line: None,
@@ -97,7 +102,9 @@ fn template_error(template: &str, error: &tera::Error) -> RenderError {
             line: Some(report.span().start_line),
             message: report.message().to_owned(),
         },
-        other => RenderError::Template { template: template.to_owned(), line: None, message: other.to_string() },
+        other => {
+            RenderError::Template { template: template.to_owned(), line: None, message: other.to_string() }
+        }
     }
 }
 
@@ -127,7 +134,9 @@ fn cel_literal(value: &tera::Value) -> TeraResult<String> {
     }
     match value.as_bool() {
         Some(truth) => Ok(truth.to_string()),
-        None => Err(tera::Error::message("the filter `cel` takes texts, whole numbers, truth values and lists of them")),
+        None => Err(tera::Error::message(
+            "the filter `cel` takes texts, whole numbers, truth values and lists of them",
+        )),
     }
 }
 
@@ -207,7 +216,8 @@ mod tests {
 
     #[test]
     fn something_undefined_is_an_error_that_names_template_and_line() {
-        let error = render("a: 1\nb: {{ tenant.nmae }}\n", &json!({ "tenant": { "name": "acme" } })).unwrap_err();
+        let error =
+            render("a: 1\nb: {{ tenant.nmae }}\n", &json!({ "tenant": { "name": "acme" } })).unwrap_err();
         let text = error.to_string();
         assert!(text.starts_with("template `test.yaml`, line 2: "), "{text}");
         assert!(text.contains("`nmae` is not defined"), "{text}");
@@ -231,21 +241,25 @@ mod tests {
     fn numbers_and_truth_values_keep_their_type_and_texts_stay_texts() {
         let data = json!({ "n": 443, "t": "443", "yes": true, "no": "true", "nothing": null });
         let documents =
-            render("n: {{ n }}\nt: {{ t }}\nyes: {{ yes }}\nno: {{ no }}\nnothing: {{ nothing }}", &data).unwrap();
+            render("n: {{ n }}\nt: {{ t }}\nyes: {{ yes }}\nno: {{ no }}\nnothing: {{ nothing }}", &data)
+                .unwrap();
         assert_eq!(documents, [data]);
     }
 
     #[test]
     fn lists_and_maps_become_collections_by_the_filter_data() {
-        let data = json!({ "list": ["a: b", "- c"], "map": { "k: 1": ["# no comment"], "n": 3 }, "empty": [] });
+        let data =
+            json!({ "list": ["a: b", "- c"], "map": { "k: 1": ["# no comment"], "n": 3 }, "empty": [] });
         let documents =
-            render("list: {{ list | data }}\nmap: {{ map | data }}\nempty: {{ empty | data }}", &data).unwrap();
+            render("list: {{ list | data }}\nmap: {{ map | data }}\nempty: {{ empty | data }}", &data)
+                .unwrap();
         assert_eq!(documents, [data]);
     }
 
     #[test]
     fn an_output_without_end_is_cut_off() {
-        let text = "{% for a in range(end=100000) %}{% for b in range(end=100000) %}x{% endfor %}{% endfor %}";
+        let text =
+            "{% for a in range(end=100000) %}{% for b in range(end=100000) %}x{% endfor %}{% endfor %}";
         assert!(render(text, &json!({})).unwrap_err().to_string().contains("test.yaml"));
     }
 

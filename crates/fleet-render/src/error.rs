@@ -76,7 +76,9 @@ impl RenderError {
             Self::Catalogue { .. } => "Mend the file by the example of the other controls",
             Self::Template { .. } | Self::Yaml { .. } | Self::Object { .. } => "Mend the template",
             Self::Value { .. } => "Change the value in the tenant, its class or its baseline",
-            Self::Lint { .. } => "Change `capacity` of the tenant or `containerLimits` of the baseline so that they fit",
+            Self::Lint { .. } => {
+                "Change `capacity` of the tenant or `containerLimits` of the baseline so that they fit"
+            }
         }
     }
 

@@ -26,7 +26,10 @@ pub(crate) fn limits_fit_quotas(objects: &[BundleObject]) -> Result<(), RenderEr
         for (key, _) in hard {
             let Some((field, resource)) = defaulted_by(key) else { continue };
             if !ranges.iter().any(|range| has_default(range, field, resource)) {
-                let message = format!("{} counts `{key}`, and no LimitRange there has a `{field}` for it", place(quota));
+                let message = format!(
+                    "{} counts `{key}`, and no LimitRange there has a `{field}` for it",
+                    place(quota)
+                );
                 return Err(RenderError::Lint { control: CONTROL.to_owned(), message });
             }
         }
@@ -60,8 +63,11 @@ fn has_default(range: &BundleObject, field: &str, resource: &str) -> bool {
 fn bounds_are_ordered(place: &str, item: &Value) -> Result<(), RenderError> {
     let order = ["min", "defaultRequest", "default", "max"];
     let kind = item.get("type").and_then(Value::as_str).unwrap_or_default();
-    let mut resources: Vec<&String> =
-        order.iter().filter_map(|field| item.get(field)?.as_object()).flat_map(|values| values.keys()).collect();
+    let mut resources: Vec<&String> = order
+        .iter()
+        .filter_map(|field| item.get(field)?.as_object())
+        .flat_map(|values| values.keys())
+        .collect();
     resources.sort();
     resources.dedup();
     for resource in resources {
@@ -106,14 +112,18 @@ mod tests {
     #[test]
     fn a_quota_without_a_default_is_found() {
         let quota = object("ResourceQuota", json!({ "hard": { "pods": "5", "limits.memory": "1Gi" } }));
-        let range = object("LimitRange", json!({ "limits": [{ "type": "Container", "default": { "cpu": "1" } }] }));
+        let range =
+            object("LimitRange", json!({ "limits": [{ "type": "Container", "default": { "cpu": "1" } }] }));
         let error = limits_fit_quotas(&[quota.clone(), range]).unwrap_err().to_string();
         assert_eq!(
             error,
             "control RES-3: ResourceQuota shop/fleet counts `limits.memory`, and no LimitRange there has a `default` \
              for it"
         );
-        let range = object("LimitRange", json!({ "limits": [{ "type": "Container", "default": { "memory": "1Gi" } }] }));
+        let range = object(
+            "LimitRange",
+            json!({ "limits": [{ "type": "Container", "default": { "memory": "1Gi" } }] }),
+        );
         assert!(limits_fit_quotas(&[quota, range]).is_ok());
     }
 

@@ -28,7 +28,9 @@ pub(crate) fn object(value: Value) -> Value {
     let Value::Object(mut fields) = value else { return value };
     fields.remove("status");
     if let Some(metadata) = fields.get_mut("metadata").and_then(Value::as_object_mut) {
-        for server_side in ["creationTimestamp", "managedFields", "resourceVersion", "uid", "generation", "selfLink"] {
+        for server_side in
+            ["creationTimestamp", "managedFields", "resourceVersion", "uid", "generation", "selfLink"]
+        {
             metadata.remove(server_side);
         }
     }
@@ -44,8 +46,10 @@ fn sorted(value: Value) -> Value {
             entries.sort_by(|left, right| left.0.cmp(&right.0));
             let mut kept = Map::new();
             for (key, value) in entries {
-                let value = if QUANTITIES.contains(&key.as_str()) { with_quantities(value) } else { sorted(value) };
-                if !is_nothing(&value) || (value.is_object() && MEANINGFUL_WHEN_EMPTY.contains(&key.as_str())) {
+                let value =
+                    if QUANTITIES.contains(&key.as_str()) { with_quantities(value) } else { sorted(value) };
+                if !is_nothing(&value) || (value.is_object() && MEANINGFUL_WHEN_EMPTY.contains(&key.as_str()))
+                {
                     kept.insert(key, value);
                 }
             }
@@ -92,7 +96,8 @@ mod tests {
     #[test]
     fn quantities_that_mean_the_same_become_the_same() {
         let given = json!({ "spec": { "hard": { "limits.cpu": "1000m", "pods": 1000, "requests.memory": "1024Mi" } } });
-        let wanted = json!({ "spec": { "hard": { "limits.cpu": "1", "pods": "1k", "requests.memory": "1Gi" } } });
+        let wanted =
+            json!({ "spec": { "hard": { "limits.cpu": "1", "pods": "1k", "requests.memory": "1Gi" } } });
         assert_eq!(object(given), wanted);
     }
 

@@ -157,7 +157,9 @@ impl Check {
         match &self.is {
             Comparison::Value(wanted) => found == Some(wanted),
             Comparison::SameAs(other) => found.is_some() && found == object.pointer(other),
-            Comparison::Absent(wanted) => crate::normalise::is_nothing(found.unwrap_or(&Value::Null)) == *wanted,
+            Comparison::Absent(wanted) => {
+                crate::normalise::is_nothing(found.unwrap_or(&Value::Null)) == *wanted
+            }
         }
     }
 }

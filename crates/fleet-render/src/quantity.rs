@@ -36,7 +36,8 @@ const DECIMAL: [(&str, i32); 9] =
     [("n", -9), ("u", -6), ("m", -3), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
 
 fn parse(text: &str) -> Option<(i128, Family)> {
-    let end = text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(text.len());
+    let end =
+        text.find(|c: char| !(c.is_ascii_digit() || matches!(c, '.' | '+' | '-'))).unwrap_or(text.len());
     let (number, suffix) = text.split_at(end);
     let (factor, family) = if suffix.is_empty() {
         (Factor::Ten(0), Family::Decimal)
@@ -53,7 +54,9 @@ fn parse(text: &str) -> Option<(i128, Family)> {
         _ => (false, number),
     };
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if (whole.is_empty() && fraction.is_empty()) || !format!("{whole}{fraction}").bytes().all(|b| b.is_ascii_digit()) {
+    if (whole.is_empty() && fraction.is_empty())
+        || !format!("{whole}{fraction}").bytes().all(|b| b.is_ascii_digit())
+    {
         return None;
     }
     let mantissa: i128 = format!("0{whole}{fraction}").parse().ok()?;

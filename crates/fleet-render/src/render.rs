@@ -43,7 +43,8 @@ pub struct RenderInput<'a> {
 /// Renders the bundle of one cluster. The same input gives the same bundle.
 pub fn render(catalogue: &Catalogue, input: &RenderInput<'_>) -> Result<Bundle, RenderError> {
     let values = Values::of(input.spec, input.baseline, input.version)?;
-    let mut rendering = Rendering { objects: Vec::new(), controls: Vec::new(), markers: Vec::new(), probes: Vec::new() };
+    let mut rendering =
+        Rendering { objects: Vec::new(), controls: Vec::new(), markers: Vec::new(), probes: Vec::new() };
     for control in catalogue.controls() {
         rendering.control(&catalogue.engine, control, &values, input)?;
     }
@@ -122,7 +123,14 @@ impl Rendering {
             id: &control.id,
             enforced: names.clone().filter(|name| !covered(name)).collect(),
             waived: names.filter(covered).collect(),
-            exempt: values.exempt.iter().chain(&waived).map(String::as_str).collect::<BTreeSet<_>>().into_iter().collect(),
+            exempt: values
+                .exempt
+                .iter()
+                .chain(&waived)
+                .map(String::as_str)
+                .collect::<BTreeSet<_>>()
+                .into_iter()
+                .collect(),
         };
         let context = context(&TemplateValues { bundle: values, control: &control_values }, &control.id)?;
         if info.state == ControlState::Active {
@@ -213,12 +221,26 @@ impl Rendering {
             let value = normalise::object(value);
             let hash = hash::content(&value);
             let control = control.to_owned();
-            self.objects.push(BundleObject { control, phase, api_version, kind, namespace, name, value, hash });
+            self.objects.push(BundleObject {
+                control,
+                phase,
+                api_version,
+                kind,
+                namespace,
+                name,
+                value,
+                hash,
+            });
         }
         Ok(())
     }
 
-    fn probes_of(&mut self, engine: &Engine, control: &Control, context: &Context) -> Result<(), RenderError> {
+    fn probes_of(
+        &mut self,
+        engine: &Engine,
+        control: &Control,
+        context: &Context,
+    ) -> Result<(), RenderError> {
         let template = format!("{}/{}", control.id, control.probes);
         let wrong = |object: &str, message: String| RenderError::Object {
             template: template.clone(),
@@ -307,14 +329,20 @@ fn applicability(engine: &Engine, control: &Control, context: &Context) -> Resul
 }
 
 /// The namespaces that waivers cover for a control, with what is to be said about them in its info.
-fn waive(control: &Control, values: &Values, input: &RenderInput<'_>, info: &mut ControlInfo) -> BTreeSet<String> {
+fn waive(
+    control: &Control,
+    values: &Values,
+    input: &RenderInput<'_>,
+    info: &mut ControlInfo,
+) -> BTreeSet<String> {
     let mut covered = BTreeSet::new();
     let mut whole: Option<&ControlExceptionSpec> = None;
     let own = |exception: &&ControlExceptionSpec| {
         exception.control == control.id && exception.tenant == input.spec.tenant
     };
     for exception in input.exceptions.iter().filter(own) {
-        let namespaces = exception.scope.as_ref().map(|scope| scope.namespaces.as_slice()).unwrap_or_default();
+        let namespaces =
+            exception.scope.as_ref().map(|scope| scope.namespaces.as_slice()).unwrap_or_default();
         if exception.expires < input.today {
             info.notes.push(format!("A waiver ended on {}: the control holds again.", exception.expires));
             continue;
@@ -325,7 +353,8 @@ fn waive(control: &Control, values: &Values, input: &RenderInput<'_>, info: &mut
         }
         if control.reach == Reach::Cluster && !namespaces.is_empty() {
             info.notes.push(
-                "A waiver for single namespaces has no effect: the control is about the whole cluster.".to_owned(),
+                "A waiver for single namespaces has no effect: the control is about the whole cluster."
+                    .to_owned(),
             );
             continue;
         }

@@ -75,8 +75,12 @@ fn read_text(text: &str, expression: bool) -> Result<String, String> {
         let bytes = hex::decode(hexadecimal).map_err(|_| "a value was changed after it was written out")?;
         let value = String::from_utf8(bytes).map_err(|_| "a value was changed after it was written out")?;
         match (mark == Some(CEL), expression) {
-            (true, false) => return Err(format!("the filter `cel` is for expressions alone, not for `{value}`")),
-            (false, true) => return Err(format!("`{value}` meets a CEL expression without the filter `cel`")),
+            (true, false) => {
+                return Err(format!("the filter `cel` is for expressions alone, not for `{value}`"));
+            }
+            (false, true) => {
+                return Err(format!("`{value}` meets a CEL expression without the filter `cel`"));
+            }
             _ if holds_mark(&value) => return Err("a value holds a private use character".to_owned()),
             _ => whole.push_str(&value),
         }

@@ -34,7 +34,9 @@ pub(crate) fn check(value: &Value) -> Result<Option<Scope>, String> {
         ("rbac.authorization.k8s.io/v1", "Role") => known::<Role>(value, Scope::Namespaced),
         ("rbac.authorization.k8s.io/v1", "RoleBinding") => known::<RoleBinding>(value, Scope::Namespaced),
         ("rbac.authorization.k8s.io/v1", "ClusterRole") => known::<ClusterRole>(value, Scope::Cluster),
-        ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding") => known::<ClusterRoleBinding>(value, Scope::Cluster),
+        ("rbac.authorization.k8s.io/v1", "ClusterRoleBinding") => {
+            known::<ClusterRoleBinding>(value, Scope::Cluster)
+        }
         ("scheduling.k8s.io/v1", "PriorityClass") => known::<PriorityClass>(value, Scope::Cluster),
         ("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy") => {
             known::<ValidatingAdmissionPolicy>(value, Scope::Cluster)

@@ -121,10 +121,9 @@ impl Values {
         version: KubernetesVersion,
     ) -> Result<Self, RenderError> {
         let hardening = &spec.hardening;
-        let tenant: TenantName =
-            spec.tenant.parse().map_err(|error: fleet_api::NameError| {
-                RenderError::value("tenant", format!("is no tenant's name: {error}"))
-            })?;
+        let tenant: TenantName = spec.tenant.parse().map_err(|error: fleet_api::NameError| {
+            RenderError::value("tenant", format!("is no tenant's name: {error}"))
+        })?;
         let exempt = exempt_namespaces(baseline)?;
         let namespaces = tenant_namespaces(&hardening.namespaces, &exempt)?;
         let under = |profile, regime| baseline.profile == profile || hardening.compliance.contains(&regime);
@@ -147,7 +146,11 @@ impl Values {
                 minor: version.minor(),
             },
             profile: ProfileValues { pci, hipaa, regulated: pci || hipaa },
-            pod_identity_namespaces: namespaces.iter().filter(|n| identities.contains(n.as_str())).cloned().collect(),
+            pod_identity_namespaces: namespaces
+                .iter()
+                .filter(|n| identities.contains(n.as_str()))
+                .cloned()
+                .collect(),
             limits: limits(&baseline.parameters.container_limits, &quota)?,
             registries: registries(baseline, &hardening.images.registries)?,
             access: access(spec)?,
@@ -178,7 +181,8 @@ fn exempt_namespaces(baseline: &BaselineSpec) -> Result<BTreeSet<String>, Render
 fn tenant_namespaces(given: &[String], exempt: &BTreeSet<String>) -> Result<Vec<String>, RenderError> {
     let mut seen = BTreeSet::new();
     for (index, namespace) in given.iter().enumerate() {
-        let wrong = |message: &str| Err(RenderError::value(format!("hardening.namespaces[{index}]"), message));
+        let wrong =
+            |message: &str| Err(RenderError::value(format!("hardening.namespaces[{index}]"), message));
         if !is_dns_label(namespace) {
             return wrong("is no namespace's name: it has to be a DNS label of at most 63 characters");
         }
@@ -210,9 +214,12 @@ fn registries(baseline: &BaselineSpec, tenants: &[String]) -> Result<Vec<String>
     let baselines = &baseline.parameters.allowed_registries;
     let named = (baselines.iter().enumerate())
         .map(|(index, registry)| (format!("baseline.parameters.allowedRegistries[{index}]"), registry))
-        .chain(tenants.iter().enumerate().map(|(index, registry)| {
-            (format!("hardening.images.registries[{index}]"), registry)
-        }));
+        .chain(
+            tenants
+                .iter()
+                .enumerate()
+                .map(|(index, registry)| (format!("hardening.images.registries[{index}]"), registry)),
+        );
     let mut registries = Vec::new();
     for (path, registry) in named {
         // Without it, `registry.example.com` would allow `registry.example.com.attacker.example/`.
@@ -232,7 +239,8 @@ fn registries(baseline: &BaselineSpec, tenants: &[String]) -> Result<Vec<String>
 fn access(spec: &TenantClusterSpec) -> Result<Vec<AccessValues>, RenderError> {
     let mut grants = BTreeSet::new();
     for (index, grant) in spec.hardening.access.iter().enumerate() {
-        let reserved = ["system:", "tenantfleet.dev:"].into_iter().find(|prefix| grant.group.starts_with(prefix));
+        let reserved =
+            ["system:", "tenantfleet.dev:"].into_iter().find(|prefix| grant.group.starts_with(prefix));
         let path = || format!("hardening.access[{index}].group");
         if let Some(prefix) = reserved {
             return Err(RenderError::value(path(), format!("is reserved: it begins with `{prefix}`")));
@@ -246,7 +254,10 @@ fn access(spec: &TenantClusterSpec) -> Result<Vec<AccessValues>, RenderError> {
     Ok(grants.into_iter().collect())
 }
 
-fn dns(spec: &TenantClusterSpec, notes: &mut BTreeMap<&'static str, Vec<String>>) -> Result<DnsValues, RenderError> {
+fn dns(
+    spec: &TenantClusterSpec,
+    notes: &mut BTreeMap<&'static str, Vec<String>>,
+) -> Result<DnsValues, RenderError> {
     let Some(eks) = spec.eks.as_ref().filter(|eks| eks.auto_mode.is_some()) else {
         return Ok(DnsValues { addresses: Vec::new() });
     };
@@ -280,7 +291,10 @@ fn egress(
             return Err(RenderError::value(format!("{path}.ports"), "is empty: that would open every port"));
         }
         if let Some(port) = rule.ports.iter().find(|port| !(1..=65_535).contains(*port)) {
-            return Err(RenderError::value(format!("{path}.ports"), format!("holds {port}, which is no port")));
+            return Err(RenderError::value(
+                format!("{path}.ports"),
+                format!("holds {port}, which is no port"),
+            ));
         }
         let notes = notes.entry("NET-3").or_default();
         let Some(cuts) = network.metadata_cut() else {
@@ -396,7 +410,9 @@ mod tests {
             tenant_namespaces(&names, &exempt).map_err(|error| error.to_string())
         };
         assert!(check(&["shop", "shop-jobs"]).is_ok());
-        assert!(check(&["shop", "kube-system"]).unwrap_err().contains("hardening.namespaces[1]` is reserved"));
+        assert!(
+            check(&["shop", "kube-system"]).unwrap_err().contains("hardening.namespaces[1]` is reserved")
+        );
         assert!(check(&["monitoring"]).unwrap_err().contains("is exempt"));
         assert!(check(&["shop", "shop"]).unwrap_err().contains("is there twice"));
         assert!(check(&["Shop"]).unwrap_err().contains("DNS label"));
@@ -409,7 +425,10 @@ mod tests {
         let mut notes = BTreeMap::new();
         let values = egress(&[rule("169.254.169.254/32"), rule("0.0.0.0/0")], &mut notes).unwrap();
         assert_eq!(values.len(), 1);
-        assert_eq!((values[0].cidr.as_str(), values[0].ports.as_slice()), ("0.0.0.0/0", [80, 443].as_slice()));
+        assert_eq!(
+            (values[0].cidr.as_str(), values[0].ports.as_slice()),
+            ("0.0.0.0/0", [80, 443].as_slice())
+        );
         assert_eq!(values[0].except, ["169.254.0.0/16"]);
         assert_eq!(notes["NET-3"].len(), 2);
     }

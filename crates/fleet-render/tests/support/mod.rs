@@ -1,6 +1,8 @@
 //! The clusters that the tests render for: specs as the controller composes them.
 #![allow(dead_code, reason = "each test binary uses the part that it needs")]
 
+pub(crate) mod server;
+
 use fleet_api::{
     KubernetesVersion,
     text::Day,
@@ -11,16 +13,16 @@ use serde::de::DeserializeOwned;
 
 /// One cluster with everything that its bundle is rendered from.
 #[derive(Debug, Clone)]
-pub struct Cluster {
-    pub spec: TenantClusterSpec,
-    pub baseline: BaselineSpec,
-    pub exceptions: Vec<ControlExceptionSpec>,
-    pub version: KubernetesVersion,
-    pub today: Day,
+pub(crate) struct Cluster {
+    pub(crate) spec: TenantClusterSpec,
+    pub(crate) baseline: BaselineSpec,
+    pub(crate) exceptions: Vec<ControlExceptionSpec>,
+    pub(crate) version: KubernetesVersion,
+    pub(crate) today: Day,
 }
 
 impl Cluster {
-    pub fn render(&self, catalogue: &Catalogue) -> Result<Bundle, RenderError> {
+    pub(crate) fn render(&self, catalogue: &Catalogue) -> Result<Bundle, RenderError> {
         let input = RenderInput {
             spec: &self.spec,
             baseline: &self.baseline,
@@ -31,12 +33,12 @@ impl Cluster {
         render(catalogue, &input)
     }
 
-    pub fn bundle(&self, catalogue: &Catalogue) -> Bundle {
+    pub(crate) fn bundle(&self, catalogue: &Catalogue) -> Bundle {
         self.render(catalogue).unwrap()
     }
 
     /// The same cluster with a waiver of a control.
-    pub fn waiving(mut self, control: &str, namespaces: &[&str], expires: &str) -> Self {
+    pub(crate) fn waiving(mut self, control: &str, namespaces: &[&str], expires: &str) -> Self {
         self.exceptions.push(yaml(&format!(
             "control: {control}\ntenant: {}\nscope: {{namespaces: [{}]}}\nreason: the vendor ships it this way\n\
              owner: shop team\napprover: risk office\nexpires: {expires}\n",
@@ -47,7 +49,7 @@ impl Cluster {
     }
 }
 
-pub fn yaml<T: DeserializeOwned>(text: &str) -> T {
+pub(crate) fn yaml<T: DeserializeOwned>(text: &str) -> T {
     serde_saphyr::from_str(text).unwrap()
 }
 
@@ -62,7 +64,7 @@ fn cluster(spec: &str, baseline: &str, version: &str) -> Cluster {
 }
 
 /// A tenant under PCI DSS on node groups, with egress, a Pod Identity and access for two groups.
-pub fn regulated() -> Cluster {
+pub(crate) fn regulated() -> Cluster {
     cluster(
         r"
 tenant: acme-payments
@@ -110,7 +112,7 @@ parameters:
 }
 
 /// A tenant without a regime on Auto Mode, with everything left to the defaults.
-pub fn plain() -> Cluster {
+pub(crate) fn plain() -> Cluster {
     cluster(
         r"
 tenant: initech-batch
