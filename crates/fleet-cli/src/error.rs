@@ -1,6 +1,8 @@
 //! Errors of commands: what failed, why, what to do, and the exit code that says which sort it is.
 
-use std::{error::Error as StdError, fmt, process::ExitCode};
+use std::{error::Error as StdError, process::ExitCode};
+
+use crate::printer::plain;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +40,8 @@ pub(crate) enum Kind {
 pub(crate) struct CliError {
     kind: Kind,
     message: String,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    /// The chain of causes, outermost first.
+    causes: Vec<String>,
     hints: Vec<String>,
 }
 
@@ -67,13 +70,32 @@ impl CliError {
     }
 
     fn new(kind: Kind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), source: None, hints: Vec::new() }
+        Self { kind, message: message.into(), causes: Vec::new(), hints: Vec::new() }
     }
 
-    /// Adds the cause.
+    /// Adds the cause, with the causes behind it.
     #[must_use]
-    pub(crate) fn because(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
+    pub(crate) fn because(self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        let source: Box<dyn StdError + Send + Sync> = source.into();
+        self.because_of(Some(source.as_ref()))
+    }
+
+    /// Adds a chain of causes, when there is one.
+    #[must_use]
+    pub(crate) fn because_of(mut self, source: Option<&(dyn StdError + 'static)>) -> Self {
+        let mut next = source;
+        while let Some(cause) = next {
+            let line = cause.to_string();
+            // What the SDK says below these words is the answer that stands above them, as a debug form.
+            if line == "service error" || line == "unhandled error" {
+                break;
+            }
+            // Wrappers that repeat their source's text would be read as two causes.
+            if self.causes.last() != Some(&line) {
+                self.causes.push(line);
+            }
+            next = cause.source();
+        }
         self
     }
 
@@ -96,35 +118,22 @@ impl CliError {
 
     /// True when somebody else holds what was to be written.
     pub(crate) fn is_conflict(&self) -> bool {
-        self.source.as_ref().is_some_and(|source| source.to_string().contains("conflict"))
+        self.causes.iter().any(|cause| cause.contains("conflict"))
     }
 
     /// What failed and why, in one line.
     pub(crate) fn to_text_of_causes(&self) -> String {
-        match &self.source {
-            Some(source) => format!("{}: {source}", self.message),
-            None => self.message.clone(),
-        }
+        std::iter::once(&self.message).chain(&self.causes).cloned().collect::<Vec<_>>().join(": ")
     }
 
     /// The error for people: what failed, the numbered chain of causes, and the hints.
     pub(crate) fn to_text(&self) -> String {
         let mut text = format!("error: {}", self.message);
-        let mut causes = Vec::new();
-        let mut next = self.source.as_deref().map(|source| source as &dyn StdError);
-        while let Some(cause) = next {
-            let line = cause.to_string();
-            // Wrappers that repeat their source's text would be read as two causes.
-            if causes.last() != Some(&line) {
-                causes.push(line);
-            }
-            next = cause.source();
-        }
-        if !causes.is_empty() {
+        if !self.causes.is_empty() {
             text.push_str("\nCaused by:");
-            for (number, cause) in causes.iter().enumerate() {
-                text.push_str(&format!("\n  {}: {}", number + 1, cause.replace('\n', "\n     ")));
-            }
+        }
+        for (number, cause) in self.causes.iter().enumerate() {
+            text.push_str(&format!("\n  {}: {}", number + 1, plain(cause).replace('\n', "\n     ")));
         }
         if !self.hints.is_empty() {
             text.push('\n');
@@ -133,18 +142,6 @@ impl CliError {
             text.push_str(&format!("\nhint: {hint}"));
         }
         text
-    }
-}
-
-impl fmt::Display for CliError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
-    }
-}
-
-impl StdError for CliError {
-    fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.source.as_deref().map(|source| source as &(dyn StdError + 'static))
     }
 }
 

@@ -251,32 +251,9 @@ fn variables(session: &Session, dir: &Path) -> Result<Exit> {
 }
 
 fn failed(error: Error) -> CliError {
-    let hint = error.hint();
-    let mut failure = match std::error::Error::source(&error) {
-        None => CliError::remote(error.to_string()),
-        Some(_) => CliError::remote(error.to_string()).because(SourceOf(error)),
-    };
-    if let Some(hint) = hint {
-        failure = failure.hint(hint);
-    }
-    failure
-}
-
-/// The cause of an error, for a chain that begins behind the error itself.
-#[derive(Debug)]
-struct SourceOf(Error);
-
-impl std::fmt::Display for SourceOf {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match std::error::Error::source(&self.0) {
-            Some(source) => std::fmt::Display::fmt(source, f),
-            None => std::fmt::Display::fmt(&self.0, f),
-        }
-    }
-}
-
-impl std::error::Error for SourceOf {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(&self.0).and_then(std::error::Error::source)
+    let failure = CliError::remote(error.to_string()).because_of(std::error::Error::source(&error));
+    match error.hint() {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     }
 }
