@@ -146,7 +146,14 @@ impl Error {
 
     pub(crate) fn management(action: impl Into<String>) -> impl FnOnce(kube::Error) -> Self {
         let action = action.into();
-        move |source| Self::Management { action, source: Box::new(source) }
+        move |error| {
+            // An answer of the server says all there is to say; kube's words around it are for programmers.
+            let source: Box<dyn std::error::Error + Send + Sync> = match error {
+                kube::Error::Api(status) => status,
+                error => Box::new(error),
+            };
+            Self::Management { action, source }
+        }
     }
 
     /// The message with all its causes, as one text.

@@ -289,7 +289,8 @@ fn controller_spec(program: &Path, place: &Place, kubeconfig: &Path, emulator: S
         ("AWS_CONFIG_FILE", "/dev/null".to_owned()),
         ("AWS_SHARED_CREDENTIALS_FILE", "/dev/null".to_owned()),
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
-        // Everything that it talks to is on this machine.
+        // Everything that it talks to is on this machine, the tenants' API servers included.
+        ("FLEET_ALLOW_LOOPBACK", "true".to_owned()),
         ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
         ("no_proxy", "127.0.0.1,localhost".to_owned()),
     ];
