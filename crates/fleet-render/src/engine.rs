@@ -1,11 +1,18 @@
 //! Templates to documents: tera over typed data, every value as a token, undefined is an error.
 
-use std::io::{self, Write};
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+};
 
 use serde_json::Value;
 use tera::{Context, ErrorKind, Kwargs, State, Tera, TeraResult};
 
-use crate::{RenderError, cel, token};
+use crate::{
+    RenderError, cel,
+    names::{self, Name},
+    token,
+};
 
 /// The most bytes that one template may give. A catalogue's own templates give a few kilobytes.
 const OUTPUT_MAX: usize = 4 << 20;
@@ -14,6 +21,8 @@ const OUTPUT_MAX: usize = 4 << 20;
 #[derive(Clone)]
 pub(crate) struct Engine {
     tera: Tera,
+    /// The dotted names that each template uses.
+    names: BTreeMap<String, Vec<Name>>,
 }
 
 impl std::fmt::Debug for Engine {
@@ -36,7 +45,7 @@ impl Engine {
         tera.register_filter("safe", |_: tera::Value, _: Kwargs, _: &State| -> TeraResult<tera::Value> {
             Err(tera::Error::message("the filter `safe` is refused: no value may become structure"))
         });
-        Self { tera }
+        Self { tera, names: BTreeMap::new() }
     }
 
     /// Adds templates, by name and text.
@@ -53,6 +62,9 @@ impl Engine {
                 });
             }
         }
+        for (name, text) in templates.clone() {
+            self.names.insert(name.to_owned(), names::used(text));
+        }
         let first = templates.clone().into_iter().next().map(|(name, _)| name).unwrap_or_default();
         self.tera.add_raw_templates(templates).map_err(|error| template_error(first, &error))
     }
@@ -60,6 +72,7 @@ impl Engine {
     /// The documents that a template gives for the data.
     pub(crate) fn render(&self, template: &str, context: &Context) -> Result<Vec<Value>, RenderError> {
         let text = self.render_text(template, context)?;
+        self.every_name_is_defined(template, context)?;
         let documents: Vec<Value> =
             serde_saphyr::from_multiple(&text).map_err(|error| RenderError::Yaml {
                 template: template.to_owned(),
@@ -76,6 +89,28 @@ impl Engine {
                 })
             })
             .collect()
+    }
+
+    /// Refuses a name that the values do not have, where tera would have taken it for false.
+    fn every_name_is_defined(&self, template: &str, context: &Context) -> Result<(), RenderError> {
+        let undefined = |path: &str, line| RenderError::Template {
+            template: template.to_owned(),
+            line,
+            message: format!("`{path}` is not defined"),
+        };
+        let variables = self.tera.get_template_variables(template);
+        let variables = variables.map_err(|error| template_error(template, &error))?;
+        if let Some(name) = variables.into_iter().filter(|name| !context.contains_key(name)).min() {
+            return Err(undefined(name, None));
+        }
+        for name in self.names.get(template).into_iter().flatten() {
+            // A name whose first part is no value of ours is one that the template itself has set.
+            let Some((root, rest)) = name.path.split_once('.') else { continue };
+            if context.get(root).is_some_and(|value| value.get_from_path(rest).is_none()) {
+                return Err(undefined(&name.path, Some(name.line)));
+            }
+        }
+        Ok(())
     }
 
     fn render_text(&self, template: &str, context: &Context) -> Result<String, RenderError> {
@@ -221,6 +256,26 @@ mod tests {
         let text = error.to_string();
         assert!(text.starts_with("template `test.yaml`, line 2: "), "{text}");
         assert!(text.contains("`nmae` is not defined"), "{text}");
+    }
+
+    #[test]
+    fn something_undefined_is_an_error_in_a_condition_too() {
+        let data = json!({ "profile": { "pci": true, "deep": { "er": 1 } }, "list": [1] });
+        for (text, path, line) in [
+            ("{% if profile.pcii %}a: 1{% endif %}", "profile.pcii", Some(1)),
+            ("a: 1\n{% set b = true and not profile.hippa %}", "profile.hippa", Some(2)),
+            ("{% if profile.deep.est %}{% endif %}", "profile.deep.est", Some(1)),
+            ("{% if profil %}{% endif %}", "profil", None),
+        ] {
+            match render(text, &data).unwrap_err() {
+                RenderError::Template { line: found, message, .. } => {
+                    assert_eq!((message, found), (format!("`{path}` is not defined"), line));
+                }
+                other => panic!("{text}: {other}"),
+            }
+        }
+        let fine = "{% for a in list %}{% set b = {\"c\": a} %}{% if b.d or profile.deep.er or loop.first %}{% endif %}{% endfor %}";
+        assert!(render(fine, &data).is_ok());
     }
 
     #[test]

@@ -21,6 +21,7 @@ mod engine;
 mod error;
 mod hash;
 mod lint;
+mod names;
 mod normalise;
 mod persona;
 mod probe;
