@@ -291,6 +291,8 @@ fn controller_spec(program: &Path, place: &Place, kubeconfig: &Path, emulator: S
         ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
         // Everything that it talks to is on this machine, the tenants' API servers included.
         ("FLEET_ALLOW_LOOPBACK", "true".to_owned()),
+        // The emulator does in seconds what takes EKS minutes.
+        ("FLEET_PACE", "1s".to_owned()),
         ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
         ("no_proxy", "127.0.0.1,localhost".to_owned()),
     ];

@@ -1,7 +1,6 @@
 //! One control plane: an API server, its controllers, and the files that both are started from.
 
 use std::{
-    net::Ipv4Addr,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -12,14 +11,16 @@ use serde::{Deserialize, Serialize};
 use crate::{
     ask::Ask,
     assets::Assets,
-    certificates::{Authority, Certified, TokenKey},
+    certificates::Certified,
     error::Error,
-    flags::{ApiServerFlags, Controllers, Webhook, controller_manager_args},
+    files::Files,
+    flags::{ApiServerFlags, Controllers, controller_manager_args},
     kubeconfig,
     minor::Minor,
     ports::{free_port, is_free},
-    private_files::{create_private_dir, read_if_there, write_private},
+    private_files::write_private,
     process::{Exit, ProcessReport, ProcessSpec, ServerProcess},
+    spec::ControlPlaneSpec,
 };
 
 const API_SERVER: &str = "kube-apiserver";
@@ -31,50 +32,6 @@ const STOP_GRACE: Duration = Duration::from_secs(10);
 const PORT_TRIES: usize = 8;
 /// How long a port that must be used may still be held by the server that used it before.
 const PORT_FREED_WITHIN: Duration = Duration::from_secs(10);
-
-/// What a control plane is to be.
-#[derive(Debug, Clone)]
-pub struct ControlPlaneSpec {
-    /// Its name: a DNS label. Kubeconfigs and reports carry it.
-    pub name: String,
-    /// Its Kubernetes minor.
-    pub minor: Minor,
-    /// Its folder: certificates, kubeconfigs, logs, pids. A folder that was used before gives the control plane
-    /// its certificates and its port again.
-    pub dir: PathBuf,
-    /// The endpoint of its etcd.
-    pub etcd: String,
-    /// The prefix of its data in etcd: one per control plane.
-    pub etcd_prefix: String,
-    /// The range of its Service addresses.
-    pub service_cidr: String,
-    /// Its controllers.
-    pub controllers: Controllers,
-    /// Who is asked about a bearer token that the API server does not know itself.
-    pub token_webhook: Option<Webhook>,
-    /// Who is asked about a request that RBAC does not allow.
-    pub authorization_webhook: Option<Webhook>,
-    /// Further flags of the API server.
-    pub extra_args: Vec<String>,
-}
-
-impl ControlPlaneSpec {
-    /// A control plane with a tenant's controllers, without webhooks, its data under `/NAME`.
-    pub fn new(name: &str, minor: Minor, dir: &Path, etcd: String) -> Self {
-        Self {
-            name: name.to_owned(),
-            minor,
-            dir: dir.to_path_buf(),
-            etcd,
-            etcd_prefix: format!("/{name}"),
-            service_cidr: "10.100.0.0/16".to_owned(),
-            controllers: Controllers::Tenant,
-            token_webhook: None,
-            authorization_webhook: None,
-            extra_args: Vec::new(),
-        }
-    }
-}
 
 /// A control plane as status commands show it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -129,7 +86,7 @@ impl ControlPlane {
     /// # Errors
     /// When the spec cannot be carried out, a server ends, or nothing is ready within three minutes.
     pub async fn start(assets: &Assets, spec: ControlPlaneSpec) -> Result<Self, Error> {
-        let spec = checked(spec)?;
+        let spec = spec.checked()?;
         let files = Files::prepare(&spec)?;
         let started_at = Timestamp::now();
         let started = Instant::now();
@@ -317,83 +274,6 @@ async fn ask_version(ask: &Ask) -> Result<String, Error> {
     Ok(version.git_version)
 }
 
-/// Refuses what would end in a puzzling message of a server.
-fn checked(mut spec: ControlPlaneSpec) -> Result<ControlPlaneSpec, Error> {
-    let refuse = |why: &str| Err(Error::Spec { name: spec.name.clone(), why: why.to_owned() });
-    let label = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-    if spec.name.is_empty() || spec.name.len() > 63 || !spec.name.chars().all(label) {
-        return refuse("its name is not a DNS label");
-    }
-    if !spec.etcd_prefix.starts_with('/') || spec.etcd_prefix.len() < 2 {
-        return refuse("its etcd prefix is not `/` and a name");
-    }
-    if first_address(&spec.service_cidr).is_none() {
-        return refuse("its service range is not an IPv4 CIDR with room for two addresses");
-    }
-    spec.dir = std::path::absolute(&spec.dir).map_err(Error::file("find", &spec.dir))?;
-    Ok(spec)
-}
-
-/// The first usable address of a range, which is the address of the Service `kubernetes`.
-fn first_address(cidr: &str) -> Option<Ipv4Addr> {
-    let (address, length) = cidr.split_once('/')?;
-    let address: Ipv4Addr = address.parse().ok()?;
-    let length: u32 = length.parse().ok().filter(|length| *length <= 30)?;
-    let network = u32::from(address) & u32::MAX.checked_shl(32 - length).unwrap_or(0);
-    Some(Ipv4Addr::from(network.checked_add(1)?))
-}
-
-/// The files of a control plane that outlive its processes.
-#[derive(Debug)]
-struct Files {
-    pki: PathBuf,
-    authority: Authority,
-    token_key: TokenKey,
-    admin: Certified,
-    controller_manager: Certified,
-    token_webhook: Option<(PathBuf, Duration)>,
-    authorization_webhook: Option<(PathBuf, Duration)>,
-    port: PathBuf,
-}
-
-impl Files {
-    fn prepare(spec: &ControlPlaneSpec) -> Result<Self, Error> {
-        create_private_dir(&spec.dir)?;
-        let pki = spec.dir.join("pki");
-        let authority = Authority::load_or_create(&pki, &spec.name)?;
-        let mut names: Vec<String> =
-            ["127.0.0.1", "localhost", "kubernetes", "kubernetes.default", "kubernetes.default.svc"]
-                .map(str::to_owned)
-                .to_vec();
-        names.extend(first_address(&spec.service_cidr).map(|address| address.to_string()));
-        let server = authority.server(API_SERVER, &names)?;
-        write_private(&pki.join("apiserver.crt"), &server.certificate)?;
-        write_private(&pki.join("apiserver.key"), &server.key)?;
-        let webhook_file = |name: &str, webhook: &Option<Webhook>| match webhook {
-            Some(webhook) => {
-                let path = spec.dir.join(name);
-                write_private(&path, kubeconfig::of_webhook(&webhook.url))?;
-                Ok(Some((path, webhook.cache)))
-            }
-            None => Ok::<_, Error>(None),
-        };
-        Ok(Self {
-            token_key: TokenKey::load_or_create(&pki)?,
-            admin: authority.client("kubernetes-admin", Some("system:masters"))?,
-            controller_manager: authority.client("system:kube-controller-manager", None)?,
-            token_webhook: webhook_file("token-webhook.yaml", &spec.token_webhook)?,
-            authorization_webhook: webhook_file("authorization-webhook.yaml", &spec.authorization_webhook)?,
-            port: spec.dir.join("port"),
-            authority,
-            pki,
-        })
-    }
-
-    fn remembered_port(&self) -> Result<Option<u16>, Error> {
-        Ok(read_if_there(&self.port)?.and_then(|text| text.trim().parse().ok()))
-    }
-}
-
 /// Starts the API server, on its remembered port or on a free one, and waits until it is ready.
 async fn start_api_server(
     assets: &Assets,
@@ -493,32 +373,5 @@ async fn wait_for(ask: &Ask, path: &str, processes: &[&ServerProcess]) -> Result
             });
         }
         tokio::time::sleep(ASK_EVERY).await;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_first_address_of_a_service_range_is_that_of_the_api_server() {
-        for (cidr, address) in [
-            ("10.100.0.0/16", "10.100.0.1"),
-            ("10.100.7.9/16", "10.100.0.1"),
-            ("192.168.1.252/30", "192.168.1.253"),
-        ] {
-            assert_eq!(first_address(cidr), Some(address.parse().unwrap()), "{cidr}");
-        }
-        for cidr in ["", "10.0.0.0", "10.0.0.0/31", "fd00::/64", "x/8"] {
-            assert_eq!(first_address(cidr), None, "{cidr}");
-        }
-    }
-
-    #[test]
-    fn a_name_that_would_need_quoting_is_refused() {
-        for name in ["", "Upper", "a b", "a: b", "../up"] {
-            let spec = ControlPlaneSpec::new(name, Minor::V1_36, Path::new("/tmp"), String::new());
-            assert!(checked(spec).is_err(), "{name}");
-        }
     }
 }

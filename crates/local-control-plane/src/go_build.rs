@@ -78,8 +78,8 @@ impl fmt::Display for Progress {
             }
             Self::Fetching { version, about_minutes } => write!(
                 f,
-                "building Kubernetes {version} with Go, which takes about {about_minutes} minutes the first time; \
-                 fetching its modules"
+                "building Kubernetes {version} with Go, which takes about {about_minutes} minutes the first time \
+                 on an idle machine; fetching its modules"
             ),
             Self::Compiling { version, packages, of, elapsed } => write!(
                 f,
@@ -101,7 +101,7 @@ pub(crate) async fn install(
     cache: &Path,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<(), Error> {
-    let go = find_go(release)?;
+    let go = find_go(release, &go_dirs())?;
     create_private_dir(cache)?;
     let target = cache.join(release.version());
     let before = modified(&target);
@@ -155,20 +155,25 @@ fn remove_unfinished(cache: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// The Go program: on `PATH`, or where Go's own instructions put it.
-fn find_go(release: Release) -> Result<PathBuf, Error> {
-    let on_path =
-        env::var_os("PATH").map(|path| env::split_paths(&path).collect::<Vec<_>>()).unwrap_or_default();
-    let usual = [PathBuf::from("/usr/local/go/bin")];
-    on_path.into_iter().chain(usual).map(|dir| dir.join("go")).find(|go| go.is_file()).ok_or_else(|| {
+/// Where Go may be: on `PATH`, or where Go's own instructions put it.
+fn go_dirs() -> Vec<PathBuf> {
+    let mut dirs: Vec<PathBuf> =
+        env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
+    dirs.push(PathBuf::from("/usr/local/go/bin"));
+    dirs
+}
+
+fn find_go(release: Release, dirs: &[PathBuf]) -> Result<PathBuf, Error> {
+    dirs.iter().map(|dir| dir.join("go")).find(|go| go.is_file()).ok_or_else(|| {
         let version = release.go_version();
+        let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
         Error::MissingTool {
             tool: "go",
             purpose: format!("to build the Kubernetes {} servers", release.version()),
             looked: "PATH and /usr/local/go/bin".to_owned(),
             get_it: format!(
                 "install Go {version} or later: `curl -fsSL \
-                 https://go.dev/dl/go{version}.linux-$(dpkg --print-architecture).tar.gz | sudo tar -C /usr/local -xz`, or name \
+                 https://go.dev/dl/go{version}.linux-{machine}.tar.gz | sudo tar -C /usr/local -xz`, or name \
                  a folder with the servers in FLEET_SANDBOX_ASSETS"
             ),
         }
@@ -295,6 +300,18 @@ mod tests {
         let flags = link_flags(RELEASES[0]);
         assert!(flags.contains("gitVersion=v1.35."), "{flags}");
         assert!(flags.contains(".gitMinor=35 "), "{flags}");
+    }
+
+    #[test]
+    fn missing_go_is_named_with_the_command_that_gets_it() {
+        let error = find_go(RELEASES[1], &[PathBuf::from("/nowhere")]).unwrap_err();
+        let message = error.to_string();
+        assert!(message.starts_with("`go` is needed to build the Kubernetes v1.36."), "{message}");
+        let hint = error.hint().unwrap();
+        assert!(
+            hint.contains("install Go 1.26.0 or later: `curl -fsSL https://go.dev/dl/go1.26.0."),
+            "{hint}"
+        );
     }
 
     #[tokio::test]

@@ -5,11 +5,8 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use crate::{
-    assets::Assets,
-    control_plane::{ControlPlane, ControlPlaneSpec},
-    error::Error,
-    etcd::Etcd,
-    minor::Minor,
+    assets::Assets, control_plane::ControlPlane, error::Error, etcd::Etcd, minor::Minor,
+    spec::ControlPlaneSpec,
 };
 
 /// The servers of both minors; built when they are missing, which takes minutes and is said on stderr by logs.
