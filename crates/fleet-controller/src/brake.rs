@@ -6,6 +6,56 @@ use std::{
 };
 
 use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt as _;
+
+use crate::context::Context;
+
+/// A deletion that may not begin yet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Braked {
+    /// How many may begin within an hour.
+    pub(crate) most: i32,
+    /// When the next one may begin; `None` when none may.
+    pub(crate) next: Option<Timestamp>,
+}
+
+impl Braked {
+    /// What holds, for people.
+    pub(crate) fn message(&self) -> String {
+        let when = match self.next {
+            Some(at) => {
+                format!("the next may begin at {}", Timestamp::from_second(at.as_second()).unwrap_or(at))
+            }
+            None => "so none may".to_owned(),
+        };
+        format!("{} tenants may be deleted within an hour, and {when}", self.most)
+    }
+
+    /// What an operator can do.
+    pub(crate) const HINT: &str = "wait, or raise `brakes.maxDeletionsPerHour` of the Fleet";
+}
+
+/// Asks to begin the deletion of a cluster, by its name in the cloud.
+pub(crate) fn ask(context: &Context, cluster: &str) -> Result<(), Braked> {
+    let most = context.stores.fleet().spec.brakes.max_deletions_per_hour;
+    context.brake.ask(cluster, &recorded(context), most, context.now()).map_err(|next| Braked { most, next })
+}
+
+/// The deletions that the management cluster knows to have begun: clusters that are being taken down, and receipts.
+fn recorded(context: &Context) -> Vec<(String, Timestamp)> {
+    let going = context.stores.clusters.state();
+    let going = going.iter().filter_map(|cluster| {
+        let deletion = cluster.status.as_ref()?.deletion.as_ref()?;
+        Some((cluster.spec.cluster_name.clone(), deletion.began_at.0))
+    });
+    let gone = context.stores.receipts.state();
+    let gone = gone.iter().filter_map(|receipt| {
+        let name = receipt.name_any();
+        let cluster = name.strip_prefix("receipt-").unwrap_or(&name).to_owned();
+        Some((cluster, receipt.creation_timestamp()?.0))
+    });
+    going.chain(gone).collect()
+}
 
 /// The span over which deletions are counted.
 const SPAN: SignedDuration = SignedDuration::from_hours(1);
@@ -19,7 +69,7 @@ pub(crate) struct Brake {
 impl Brake {
     /// Asks to begin a deletion. `recorded` is what the management cluster knows: the deletions that began, by the
     /// name of the cluster. `Err` carries the moment when the next one may begin.
-    pub(crate) fn ask(
+    fn ask(
         &self,
         cluster: &str,
         recorded: &[(String, Timestamp)],

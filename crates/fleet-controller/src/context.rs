@@ -59,6 +59,15 @@ impl Context {
         self.clock.now()
     }
 
+    /// Forgets an object that is gone.
+    pub(crate) fn forget(&self, uid: &str) {
+        self.engines.remove(self, uid);
+        self.looks.forget(uid);
+        self.failures.forget(uid);
+        self.tenants_written.forget(uid);
+        self.clusters_written.forget(uid);
+    }
+
     /// Tells what happened to an object. An event is for people, so one that cannot be written stops nothing.
     pub(crate) async fn tell<K>(&self, object: &K, warning: bool, reason: &str, action: &str, note: String)
     where

@@ -3,6 +3,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use fleet_api::{
@@ -10,13 +11,16 @@ use fleet_api::{
     v1alpha1::{TenantCluster, TenantClusterStatus},
 };
 use fleet_exec::{
-    baseline::{Engine, EngineConfig, EngineHandle, EngineReport, KnownProof},
+    baseline::{Engine, EngineConfig, EngineHandle, EngineReport, KnownProof, Reach, Stage},
     remote::{self, Endpoint, Identity, Limits, ProviderTokens, Remote, pem_from_base64},
 };
 use fleet_render::Bundle;
 use kube::runtime::reflector::ObjectRef;
 
 use crate::{context::Context, error::chain};
+
+/// For how long the changes of an engine's report are taken together.
+const CALM: Duration = Duration::from_millis(500);
 
 /// The engines, by the UID of their TenantCluster.
 #[derive(Default)]
@@ -30,6 +34,21 @@ struct Running {
     way: (String, String),
     /// How many repairs have been counted.
     repairs: u64,
+    /// What the engine's target was rendered from.
+    rendered: Option<String>,
+    /// Whether the engine has found out by itself how its cluster is.
+    settled: bool,
+}
+
+/// What an engine knows.
+pub(crate) struct Known {
+    /// Its report.
+    pub(crate) report: EngineReport,
+    /// How many objects it has put back since it was last asked.
+    pub(crate) repaired: u64,
+    /// Whether it has found out by itself how its cluster is. Until then, what an earlier process saw of the same
+    /// revision still stands.
+    pub(crate) settled: bool,
 }
 
 impl Engines {
@@ -69,36 +88,51 @@ impl Engines {
             EngineConfig { proof: known_proof(status), ..EngineConfig::new(&target.cluster_name, clock) };
         let handle = Engine::spawn(remote, config);
         forward(context, cluster, &handle);
-        running.insert(target.owner_uid.clone(), Running { handle, way, repairs: 0 });
+        running.insert(
+            target.owner_uid.clone(),
+            Running { handle, way, repairs: 0, rendered: None, settled: false },
+        );
         context.metrics.engines(running.len());
         Ok(())
     }
 
-    /// Tells the engine what its cluster should have.
-    pub(crate) fn set_target(&self, uid: &str, bundle: Bundle, paused: bool) {
+    /// Whether the engine's target was rendered from just this.
+    pub(crate) fn has_target_from(&self, uid: &str, source: &str) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running.get(uid).is_some_and(|engine| engine.rendered.as_deref() == Some(source))
+    }
+
+    /// Tells the engine what its cluster should have, and remembers what that was rendered from.
+    pub(crate) fn set_target(&self, uid: &str, bundle: Bundle, source: String) {
+        let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(engine) = running.get_mut(uid) {
+            engine.handle.set_target(Arc::new(bundle));
+            engine.rendered = Some(source);
+        }
+    }
+
+    /// Keeps the engine from changing anything, or lets it go on.
+    pub(crate) fn set_paused(&self, uid: &str, paused: bool) {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = running.get(uid) {
             engine.handle.set_paused(paused);
-            engine.handle.set_target(Arc::new(bundle));
         }
     }
 
-    /// Keeps the engine from changing anything while its cluster is taken down.
-    pub(crate) fn pause(&self, uid: &str) {
-        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(engine) = running.get(uid) {
-            engine.handle.set_paused(true);
-        }
+    /// Whether the cluster has an engine.
+    pub(crate) fn has(&self, uid: &str) -> bool {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).contains_key(uid)
     }
 
-    /// What the engine knows, and how many objects it has put back since it was last asked.
-    pub(crate) fn report(&self, uid: &str) -> Option<(EngineReport, u64)> {
+    /// What the engine knows.
+    pub(crate) fn known(&self, uid: &str) -> Option<Known> {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         let engine = running.get_mut(uid)?;
         let report = engine.handle.report().borrow().clone();
-        let fresh = report.repairs.saturating_sub(engine.repairs);
+        let repaired = report.repairs.saturating_sub(engine.repairs);
         engine.repairs = report.repairs;
-        Some((report, fresh))
+        engine.settled |= has_found_out(&report);
+        Some(Known { report, repaired, settled: engine.settled })
     }
 
     /// The way to the cluster.
@@ -123,6 +157,22 @@ impl Engines {
     }
 }
 
+/// Whether a report says how the cluster is, and not only that it is being looked at.
+fn has_found_out(report: &EngineReport) -> bool {
+    let looking = matches!(
+        report.stage,
+        Stage::NoTarget
+            | Stage::Reading
+            | Stage::WaitingForMarkers
+            | Stage::WaitingForQuotas
+            | Stage::Probing
+    );
+    !looking
+        || matches!(report.reach, Reach::Down(_))
+        || report.last_error.is_some()
+        || !report.fights.is_empty()
+}
+
 /// The proof that the status remembers, so that a restart does not probe the whole fleet again.
 fn known_proof(status: &TenantClusterStatus) -> Option<KnownProof> {
     let baseline = &status.baseline;
@@ -140,6 +190,8 @@ fn forward(context: &Context, cluster: &TenantCluster, handle: &EngineHandle) {
     tokio::spawn(async move {
         while report.changed().await.is_ok() {
             queues.clusters.ask_for(object.clone());
+            // A bundle of fifty objects that is being applied is worth a status now and then, and not fifty.
+            tokio::time::sleep(CALM).await;
         }
     });
 }

@@ -27,6 +27,22 @@ pub(crate) enum ReconcileError {
         #[source]
         source: Box<fleet_exec::hub::HubError>,
     },
+    /// A fault of fleet's own. It ends this reconcile, and no other.
+    #[error("the reconcile of {kind} {name} ended in a fault of fleet's own")]
+    Panicked {
+        /// The kind.
+        kind: &'static str,
+        /// The object's name.
+        name: String,
+    },
+    /// Somebody else writes the status of an object that only the leader writes.
+    #[error("the status of {kind} {name} was written by somebody else")]
+    OtherWriter {
+        /// The kind.
+        kind: &'static str,
+        /// The object's name.
+        name: String,
+    },
     /// Another replica leads.
     #[error(transparent)]
     Fence(#[from] FenceClosed),
@@ -51,6 +67,8 @@ impl ReconcileError {
                 _ => "hub",
             },
             Self::Receipt { .. } => "receipt",
+            Self::Panicked { .. } => "panic",
+            Self::OtherWriter { .. } => "conflict",
             Self::Fence(_) => "fence",
         }
     }

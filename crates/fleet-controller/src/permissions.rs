@@ -63,12 +63,12 @@ pub(crate) const PERMISSIONS: &[Permission] = &[
         verbs: &["create", "delete", "get", "list", "patch", "watch"],
         names: &[],
     },
-    // The receipts of deletions.
+    // The receipts of deletions, which are applied, and read before a tenant is let go.
     Permission {
         scope: Scope::System,
         group: "",
         resources: &["configmaps"],
-        verbs: &["create", "get", "list", "update", "watch"],
+        verbs: &["create", "list", "patch", "watch"],
         names: &[],
     },
     // The lease. RBAC cannot limit `create` to a name.

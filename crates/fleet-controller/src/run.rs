@@ -12,7 +12,7 @@ use kube::{
     Client, Resource, ResourceExt as _,
     runtime::{
         applier,
-        controller::{Action, Config, ReconcileRequest},
+        controller::{self, Action, Config, ReconcileRequest},
         events::{Recorder, Reporter},
         reflector::{ObjectRef, Store},
     },
@@ -22,7 +22,8 @@ use tokio::{
     signal::unix::{SignalKind, signal},
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{info, warn};
+use tracing::{Instrument as _, debug, error, info, warn};
+use uuid::Uuid;
 
 use crate::{
     args::Args,
@@ -104,7 +105,8 @@ pub async fn from_environment(args: Args) -> Result<(), RunError> {
     let client = Client::try_default().await.map_err(|error| RunError::NoCluster(Box::new(error)))?;
     let listener = http::bind(listen).await.map_err(|source| RunError::Listen { address: listen, source })?;
     let provider = EksProvider::from_environment().await.map_err(RunError::Provider)?;
-    let instance = format!("{:08x}", std::process::id());
+    // In containers every process has the same id, and a name may be given twice.
+    let instance = Uuid::new_v4().simple().to_string();
     let stop = CancellationToken::new();
     let mut terminate = signal(SignalKind::terminate()).map_err(RunError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(RunError::Signals)?;
@@ -199,28 +201,23 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
             turn_the_day(&context),
         );
     };
-    let ending = async {
+    let out_of_grace = async {
         stop.cancelled().await;
-        // Steps that are being carried out get their time; what has not begun by then waits for the next process.
-        tokio::time::sleep(Duration::ZERO).await;
+        tokio::time::sleep(grace).await;
     };
-    let held = async {
+    let lost = async {
         match &mut elector {
             Some(elector) => elector.hold().await,
             None => std::future::pending().await,
         }
     };
-    let outcome = {
-        tokio::pin!(loops);
-        tokio::select! {
-            () = &mut loops => Ok(()),
-            error = held => Err(RunError::Lease(error)),
-            () = ending => {
-                if tokio::time::timeout(grace, &mut loops).await.is_err() {
-                    warn!("steps were still running at the end of the grace period; they are taken up again");
-                }
-                Ok(())
-            }
+    // When it is told to end, the loops begin nothing more and end with what runs; the lease is held until then.
+    let outcome = tokio::select! {
+        () = loops => Ok(()),
+        error = lost => Err(RunError::Lease(error)),
+        () = out_of_grace => {
+            warn!("steps were still running at the end of the grace period; the next process takes them up");
+            Ok(())
         }
     };
     metrics.leading(false);
@@ -248,7 +245,12 @@ async fn follow<K, F>(
         .open(all)
         .map(|object| Ok::<_, Infallible>(ReconcileRequest::from(object)))
         .take_until(context.stop.clone().cancelled_owned());
-    let one = move |object: Arc<K>, context: Arc<Context>| Box::pin(timed(kind, reconcile, object, context));
+    let one = move |object: Arc<K>, context: Arc<Context>| {
+        let name = object.name_any();
+        // A task of its own: reconciles use every core, and one that panics ends alone.
+        let task = tokio::spawn(timed(kind, reconcile, object, context).in_current_span());
+        Box::pin(async move { task.await.unwrap_or_else(|_| Err(ReconcileError::Panicked { kind, name })) })
+    };
     let on_error = move |object: Arc<K>, error: &ReconcileError, context: Arc<Context>| {
         let name = object.name_any();
         let uid = object.uid().unwrap_or_default();
@@ -264,7 +266,19 @@ async fn follow<K, F>(
     };
     let config = Config::default().concurrency(concurrency);
     applier(one, on_error, Arc::clone(context), store.clone(), requests.boxed(), config)
-        .for_each(|_| std::future::ready(()))
+        .for_each(|result| {
+            match result {
+                Ok((object, action)) => debug!(kind, name = object.name, ?action, "reconciled"),
+                // What is kept in memory of an object that is gone goes as well.
+                Err(controller::Error::ObjectNotFound(object)) => {
+                    context.forget(object.extra.uid.as_deref().unwrap_or_default());
+                }
+                // Told where it happened.
+                Err(controller::Error::ReconcilerFailed(..)) => {}
+                Err(other) => error!(kind, error = &other as &dyn std::error::Error, "the loop failed"),
+            }
+            std::future::ready(())
+        })
         .await;
 }
 

@@ -107,7 +107,11 @@ pub(crate) fn cluster(reach: &Reach, change: Change<'_, TenantCluster>) {
             }
             reach.queues.tenants.ask_for(ObjectRef::new(&now.spec.tenant));
         }
-        Change::Gone(gone) => reach.queues.tenants.ask_for(ObjectRef::new(&gone.spec.tenant)),
+        Change::Gone(gone) => {
+            // The loop finds it gone, and forgets it.
+            reach.queues.clusters.ask_for(ObjectRef::from_obj(gone));
+            reach.queues.tenants.ask_for(ObjectRef::new(&gone.spec.tenant));
+        }
     }
 }
 

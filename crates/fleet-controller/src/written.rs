@@ -5,7 +5,38 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use fleet_api::v1alpha1::{Tenant, TenantCluster};
 use kube::Resource;
+use serde::{Serialize, de::DeserializeOwned};
+
+use crate::context::Context;
+
+/// A kind that the controller writes to the management cluster.
+pub(crate) trait Ours:
+    Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned + std::fmt::Debug + 'static
+{
+    /// The kind.
+    const KIND: &'static str;
+
+    /// Where what was written is remembered.
+    fn writes(context: &Context) -> &OwnWrites<Self>;
+}
+
+impl Ours for Tenant {
+    const KIND: &'static str = "Tenant";
+
+    fn writes(context: &Context) -> &OwnWrites<Self> {
+        &context.tenants_written
+    }
+}
+
+impl Ours for TenantCluster {
+    const KIND: &'static str = "TenantCluster";
+
+    fn writes(context: &Context) -> &OwnWrites<Self> {
+        &context.clusters_written
+    }
+}
 
 /// The objects that this process wrote, as the API server answered, until the watch has shown them.
 ///

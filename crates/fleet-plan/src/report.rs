@@ -160,6 +160,8 @@ codes! {
     ExtendedSupport,
     /// The cluster's version is no longer supported.
     Unsupported,
+    /// The brake on deletions holds: as many as may begin within an hour have begun.
+    Braked,
     /// The deletion needs the tenant's confirmation by name.
     DeletionUnconfirmed,
     /// The deletion waits for load balancers and volumes to be drained.

@@ -1,4 +1,4 @@
-//! Third stage: the finalizer and the TenantCluster.
+//! Third stage: the TenantCluster.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -8,93 +8,11 @@ use fleet_api::{
 };
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use kube::{
-    Api, Resource, ResourceExt as _,
+    Api, ResourceExt as _,
     api::{Patch, PatchParams},
 };
-use serde::{Serialize, de::DeserializeOwned};
-use serde_json::json;
 
-use crate::{context::Context, error::ReconcileError, written::OwnWrites};
-
-/// A kind whose own writes are remembered.
-pub(crate) trait Finalized:
-    Resource<DynamicType = ()> + Clone + Serialize + DeserializeOwned + std::fmt::Debug + 'static
-{
-    /// The kind.
-    const KIND: &'static str;
-    /// Where its own writes are kept.
-    fn writes(context: &Context) -> &OwnWrites<Self>;
-}
-
-impl Finalized for Tenant {
-    const KIND: &'static str = "Tenant";
-    fn writes(context: &Context) -> &OwnWrites<Self> {
-        &context.tenants_written
-    }
-}
-
-impl Finalized for TenantCluster {
-    const KIND: &'static str = "TenantCluster";
-    fn writes(context: &Context) -> &OwnWrites<Self> {
-        &context.clusters_written
-    }
-}
-
-/// Sets the finalizer, before anything that it guards is made.
-pub(crate) async fn ensure_finalizer<K: Finalized>(
-    context: &Context,
-    object: Arc<K>,
-    finalizer: &str,
-) -> Result<Arc<K>, ReconcileError> {
-    if object.finalizers().iter().any(|one| one == finalizer) {
-        return Ok(object);
-    }
-    let mut all = object.finalizers().to_vec();
-    all.push(finalizer.to_owned());
-    write_finalizers(context, &*object, all, "guard")
-        .await
-        .map(|written| K::writes(context).remember(written))
-}
-
-/// Takes the finalizer away, when what it guarded is gone.
-pub(crate) async fn drop_finalizer<K: Finalized>(
-    context: &Context,
-    object: &K,
-    finalizer: &str,
-) -> Result<(), ReconcileError> {
-    let all = object.finalizers().iter().filter(|one| *one != finalizer).cloned().collect();
-    if object.finalizers().iter().any(|one| one == finalizer) {
-        match write_finalizers(context, object, all, "release").await {
-            Err(ReconcileError::Hub { source, .. }) if is_gone(&source) => {}
-            other => drop(other?),
-        }
-    }
-    if let Some(uid) = object.uid() {
-        K::writes(context).forget(&uid);
-        context.failures.forget(&uid);
-    }
-    Ok(())
-}
-
-fn is_gone(error: &kube::Error) -> bool {
-    matches!(error, kube::Error::Api(status) if status.code == 404)
-}
-
-/// Writes the list over the version that was read, so that nobody else's entry is lost.
-async fn write_finalizers<K: Finalized>(
-    context: &Context,
-    object: &K,
-    finalizers: Vec<String>,
-    action: &'static str,
-) -> Result<K, ReconcileError> {
-    context.fence.check()?;
-    let name = object.name_any();
-    let api: Api<K> = Api::all(context.client.clone());
-    let metadata = json!({ "finalizers": finalizers, "resourceVersion": object.resource_version() });
-    api.patch(&name, &PatchParams::default(), &Patch::Merge(json!({ "metadata": metadata })))
-        .await
-        .map_err(ReconcileError::hub(action, K::KIND, &name))
-}
+use crate::{context::Context, error::ReconcileError};
 
 /// Brings the tenant's cluster to the composed spec. Nothing is sent when it is so already.
 pub(super) async fn apply_cluster(

@@ -7,7 +7,7 @@ use fleet_api::{
     labels,
     v1alpha1::{Tenant, TenantCluster},
 };
-use jiff::Timestamp;
+use fleet_exec::hub;
 use kube::{
     Api, ResourceExt as _,
     api::{DeleteParams, Preconditions},
@@ -15,7 +15,13 @@ use kube::{
 };
 
 use super::{apply, update_status};
-use crate::{context::Context, error::ReconcileError, pace::jittered};
+use crate::{
+    brake::{self, Braked},
+    context::Context,
+    error::ReconcileError,
+    finalizer,
+    pace::jittered,
+};
 
 /// How often the brake is asked again.
 const BRAKE_PAUSE: Duration = Duration::from_secs(30);
@@ -31,11 +37,7 @@ pub(super) async fn delete(
         return Ok(Action::await_change());
     }
     let stored = stored_cluster(context, tenant).await?;
-    let Some(stored) = stored else {
-        // The cluster's own finalizer went only after its receipt had been written.
-        apply::drop_finalizer(context, tenant, labels::TENANT_FINALIZER).await?;
-        return Ok(Action::await_change());
-    };
+    let Some(stored) = stored else { return let_go(context, tenant).await };
     let current =
         carry_over(context, tenant, cluster.filter(|one| one.uid() == stored.uid()).unwrap_or(&stored))
             .await?;
@@ -51,17 +53,8 @@ pub(super) async fn delete(
         update_status::write(context, tenant, Some(&current), &[verdict]).await?;
         return Ok(Action::requeue(jittered(context.resync, &name, 0)));
     }
-    let most = context.stores.fleet().spec.brakes.max_deletions_per_hour;
-    if let Err(next) = context.brake.ask(&current.spec.cluster_name, &recorded(context), most, context.now())
-    {
-        let when = next.map_or_else(
-            || "none may be deleted".to_owned(),
-            |at| format!("the next may begin at {}", Timestamp::from_second(at.as_second()).unwrap_or(at)),
-        );
-        let message = format!(
-            "the brake holds: {most} tenants may be deleted within an hour, and {when} (an operator can raise \
-             `brakes.maxDeletionsPerHour` of the Fleet)"
-        );
+    if let Err(braked) = brake::ask(context, &current.spec.cluster_name) {
+        let message = format!("{} (an operator can {})", braked.message(), Braked::HINT);
         let verdict = Verdict::fails(conditions::READY, reason::BLOCKED, message);
         update_status::write(context, tenant, Some(&current), &[verdict]).await?;
         return Ok(Action::requeue(BRAKE_PAUSE));
@@ -103,17 +96,32 @@ async fn carry_over(
     Ok((*applied).clone())
 }
 
-/// The deletions that the management cluster knows of: clusters that go, and receipts of those that went.
-fn recorded(context: &Context) -> Vec<(String, Timestamp)> {
-    let going = context.stores.clusters.state();
-    let going = going.iter().filter_map(|cluster| {
-        Some((cluster.spec.cluster_name.clone(), cluster.metadata.deletion_timestamp.as_ref()?.0))
-    });
-    let gone = context.stores.receipts.state();
-    let gone = gone.iter().filter_map(|receipt| {
-        let name = receipt.name_any();
-        let cluster = name.strip_prefix("receipt-").unwrap_or(&name).to_owned();
-        Some((cluster, receipt.creation_timestamp()?.0))
-    });
-    going.chain(gone).collect()
+/// Lets a tenant go whose cluster is not stored any more, if there is a finished receipt of it or never was a cluster.
+async fn let_go(context: &Context, tenant: &Tenant) -> Result<Action, ReconcileError> {
+    let name = tenant.name_any();
+    let had_cluster = tenant.status.as_ref().is_some_and(|status| status.cluster.is_some());
+    let receipted = !had_cluster || has_receipt(context, tenant).await?;
+    if receipted {
+        finalizer::release(context, tenant, labels::TENANT_FINALIZER).await?;
+        return Ok(Action::await_change());
+    }
+    let message = format!(
+        "TenantCluster {name} is gone without a finished receipt, so its cluster may still be in the cloud (an \
+         operator can look for what carries the tenant's name there, and then take the finalizer `{}` away)",
+        labels::TENANT_FINALIZER
+    );
+    let verdict = Verdict::fails(conditions::READY, reason::BLOCKED, message);
+    update_status::write(context, tenant, None, &[verdict]).await?;
+    Ok(Action::requeue(jittered(context.resync, &name, 0)))
+}
+
+/// Whether the deletion of the tenant's cluster came to its end, by its receipt.
+async fn has_receipt(context: &Context, tenant: &Tenant) -> Result<bool, ReconcileError> {
+    let name = tenant.name_any();
+    let receipts = hub::read_receipts(&context.client, Some(&name))
+        .await
+        .map_err(|source| ReconcileError::Receipt { name, source: Box::new(source) })?;
+    Ok(receipts.iter().any(|receipt| {
+        Some(&receipt.tenant_uid) == tenant.metadata.uid.as_ref() && receipt.finished_at.is_some()
+    }))
 }

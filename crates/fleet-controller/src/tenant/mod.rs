@@ -12,10 +12,9 @@ use fleet_api::{labels, v1alpha1::Tenant};
 use fleet_plan::compose::compose;
 use kube::{ResourceExt as _, runtime::controller::Action};
 
-pub(crate) use apply::{drop_finalizer, ensure_finalizer};
 pub(crate) use update_status::PARTS;
 
-use crate::{context::Context, error::ReconcileError, pace::jittered};
+use crate::{context::Context, error::ReconcileError, finalizer, pace::jittered};
 
 /// One reconcile of a tenant.
 pub(crate) async fn reconcile(tenant: Arc<Tenant>, context: Arc<Context>) -> Result<Action, ReconcileError> {
@@ -26,7 +25,7 @@ pub(crate) async fn reconcile(tenant: Arc<Tenant>, context: Arc<Context>) -> Res
     if tenant.metadata.deletion_timestamp.is_some() {
         return delete::delete(&context, &tenant, seen.cluster.as_deref()).await;
     }
-    let tenant = apply::ensure_finalizer(&context, tenant, labels::TENANT_FINALIZER).await?;
+    let tenant = finalizer::ensure(&context, tenant, labels::TENANT_FINALIZER).await?;
     let problems = validate::validate(&context, &tenant, &seen);
     let composed = if problems.iter().any(validate::is_error) {
         None

@@ -5,10 +5,10 @@ use fleet_api::{
     v1alpha1::{ReportEntry, Tenant, TenantCluster, TenantStatus},
 };
 use fleet_spec::rules::Problem;
-use kube::{Api, ResourceExt, api::PostParams};
+use kube::ResourceExt;
 
 use super::validate::is_error;
-use crate::{context::Context, error::ReconcileError};
+use crate::{context::Context, error::ReconcileError, status};
 
 /// Conditions of a cluster that its `Ready` is made of, in the order in which they speak.
 pub(crate) const PARTS: &[&str] =
@@ -39,7 +39,8 @@ pub(super) async fn write(
     let observed = cluster.and_then(|one| one.status.as_ref()).and_then(|one| one.versions.control_plane);
     let mut after = TenantStatus {
         observed_generation: generation,
-        cluster: cluster.map(ResourceExt::name_any),
+        // Once there was a cluster, only its receipt lets the tenant go.
+        cluster: cluster.map(ResourceExt::name_any).or(before.cluster.clone()),
         version: observed,
         conditions: before.conditions.clone(),
     };
@@ -49,23 +50,14 @@ pub(super) async fn write(
     if after == before {
         return Ok(());
     }
-    context.fence.check()?;
     let was_ready = conditions::get(&before.conditions, conditions::READY).map(|one| one.status.clone());
-    let name = tenant.name_any();
-    let api: Api<Tenant> = Api::all(context.client.clone());
-    let wanted = Tenant { status: Some(after), ..tenant.clone() };
-    let written = api
-        .replace_status(&name, &PostParams::default(), &wanted)
-        .await
-        .map_err(ReconcileError::hub("write the status of", "Tenant", &name))?;
-    context.metrics.status_written("Tenant");
+    let written = status::write(context, tenant, after).await?;
     if let Some(ready) = verdicts.iter().find(|verdict| verdict.type_ == conditions::READY) {
         let is_ready = ready.status == Some(true);
         if is_ready != (was_ready.as_deref() == Some("True")) {
-            context.tell(&written, !is_ready, ready.reason, "Reconcile", ready.message.clone()).await;
+            context.tell(&*written, !is_ready, ready.reason, "Reconcile", ready.message.clone()).await;
         }
     }
-    context.tenants_written.remember(written);
     Ok(())
 }
 

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use fleet_api::{
+    conditions::{self, Verdict, reason},
     eks::ClusterTarget,
     step::{Action, Step},
     v1alpha1::{ReportEntry, TenantCluster, TenantClusterStatus},
@@ -44,6 +45,7 @@ pub(super) async fn carry_out(
     mut status: TenantClusterStatus,
 ) -> Result<(Arc<TenantCluster>, TenantClusterStatus, Done), ReconcileError> {
     let mut object = object;
+    let generation = object.metadata.generation;
     if plan.steps.is_empty() {
         context.failures.forget(&target.owner_uid);
         return Ok((object, status, Done::Nothing));
@@ -56,7 +58,11 @@ pub(super) async fn carry_out(
             return Ok((object, status, Done::Steps));
         }
         begin(&mut status, step, context.now());
-        object = update_status(context, &object, &status).await?;
+        object = update_status(context, object, status.clone(), generation).await?;
+        if object.metadata.generation != generation {
+            // The spec changed while the intent was being stored: what was planned may not be wanted any more.
+            return Ok((object, status, Done::Failed(REPLAN)));
+        }
         // The fence is asked last, right before the world is changed.
         context.fence.check()?;
         let name = action_name(step);
@@ -91,6 +97,10 @@ async fn failed(
 ) -> Duration {
     let class = error.class();
     let why = chain(error);
+    if let StepError::Tenant { source, .. } = error {
+        let verdict = Verdict::fails(conditions::REACHABLE, reason::UNREACHABLE, chain(source));
+        conditions::set(&mut status.conditions, &verdict, object.metadata.generation, context.now());
+    }
     warn!(cluster = object.spec.cluster_name, step = step.id, class = class.as_str(), why, "a step failed");
     if class == ErrorClass::WorldMoved {
         return REPLAN;

@@ -4,7 +4,6 @@
 use fleet_api::{
     conditions::{self, Verdict, reason},
     eks::ClusterTarget,
-    step::Seen,
     v1alpha1::{BaselineStatus, ControlExceptionSpec, TenantCluster, TenantClusterStatus},
 };
 use fleet_exec::{
@@ -16,9 +15,9 @@ use fleet_plan::{
     cluster::ClusterPlan,
     report::{Code, Who, entry, entry_with_hint, settle},
 };
-use fleet_render::{Bundle, RenderInput, render};
+use fleet_render::{RenderInput, render};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use kube::runtime::reflector::ObjectRef;
+use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
 
 use crate::{clock::day_of, context::Context, error::chain};
 
@@ -34,70 +33,95 @@ pub(super) fn harden(
     status: &mut TenantClusterStatus,
 ) {
     let uid = &target.owner_uid;
-    let mut verdicts = Vec::new();
-    if object.metadata.deletion_timestamp.is_some() {
-        if plan.enterable
-            && let Err(why) = context.engines.ensure(context, object, status, target)
-        {
-            verdicts.push(Verdict::unknown(conditions::REACHABLE, reason::UNREACHABLE, why));
-        }
-        context.engines.pause(uid);
-        let message = "the cluster is being deleted";
-        verdicts.push(Verdict::fails(conditions::HARDENED, reason::DELETING, message));
-        verdicts.push(Verdict::fails(conditions::PROVEN, reason::DELETING, message));
-    } else if plan.enterable || context.engines.report(uid).is_some() {
+    let mut told = Told::default();
+    let going = is_taken_down(object, plan);
+    if plan.endpoint.is_none() && plan.arn.is_none() {
+        // There is no cluster, so there is nothing to watch.
+        context.engines.remove(context, uid);
+    } else if going {
+        // The way is still needed, to drain what the workloads hold in the cloud.
         if let Err(why) = context.engines.ensure(context, object, status, target) {
-            verdicts.push(Verdict::fails(conditions::REACHABLE, reason::UNREACHABLE, why));
+            told.say(Verdict::fails(conditions::REACHABLE, reason::UNREACHABLE, why));
         }
-        match wanted(context, object, plan) {
-            Ok(bundle) => {
-                status.baseline.revision = Some(bundle.revision.clone());
-                context.engines.set_target(uid, bundle, object.spec.paused);
-            }
-            Err((why, message)) => verdicts.push(Verdict::fails(conditions::HARDENED, why, message)),
+        context.engines.set_paused(uid, true);
+        let message = "the cluster is being taken down";
+        told.say(Verdict::fails(conditions::HARDENED, reason::DELETING, message));
+        told.say(Verdict::fails(conditions::PROVEN, reason::DELETING, message));
+    } else if plan.enterable || context.engines.has(uid) || status.baseline.applied_revision.is_some() {
+        if let Err(why) = context.engines.ensure(context, object, status, target) {
+            told.say(Verdict::fails(conditions::REACHABLE, reason::UNREACHABLE, why));
+        }
+        context.engines.set_paused(uid, object.spec.paused);
+        if let Err((why, message)) = set_target(context, object, uid, plan, status) {
+            told.say(Verdict::fails(conditions::HARDENED, why, message));
         }
     }
-    match context.engines.report(uid) {
-        Some((report, repaired)) => {
-            context.metrics.repaired(repaired);
-            note(&report, repaired, &mut status.baseline);
-            explain(&report, status);
-            verdicts.extend(verdicts_of(&report));
+    match context.engines.known(uid) {
+        // A paused engine has little to say, but it may have seen whether the API server answers.
+        Some(known) if going => {
+            if known.report.reach != Reach::Unknown {
+                verdicts_of(&known.report).into_iter().for_each(|verdict| told.say(verdict));
+            }
         }
+        Some(known) if known.settled || !stands(object, status) => {
+            context.metrics.repaired(known.repaired);
+            note(&known.report, known.repaired, &mut status.baseline);
+            explain(&known.report, status);
+            verdicts_of(&known.report).into_iter().for_each(|verdict| told.say(verdict));
+        }
+        // What an earlier process saw still stands, until this one has found out by itself.
+        Some(_) => {}
         None => {
             let waiting = "the cluster cannot be entered yet";
-            verdicts.push(Verdict::unknown(conditions::REACHABLE, reason::NOT_OBSERVED, waiting));
-            verdicts.push(Verdict::unknown(conditions::HARDENED, reason::NOT_OBSERVED, waiting));
-            verdicts.push(Verdict::unknown(conditions::PROVEN, reason::NOT_OBSERVED, waiting));
+            for type_ in [conditions::REACHABLE, conditions::HARDENED, conditions::PROVEN] {
+                told.say(Verdict::unknown(type_, reason::NOT_OBSERVED, waiting));
+            }
         }
     }
-    let mut spoken = Vec::new();
-    for verdict in &verdicts {
-        // The first verdict about a condition speaks: it is the more telling one.
-        if !spoken.contains(&verdict.type_) {
-            spoken.push(verdict.type_);
-            conditions::set(&mut status.conditions, verdict, object.metadata.generation, context.now());
-        }
-    }
-    if matches!(plan_absent(plan), Seen::Absent) {
-        context.engines.remove(context, uid);
+    for verdict in &told.0 {
+        conditions::set(&mut status.conditions, verdict, object.metadata.generation, context.now());
     }
 }
 
-/// Whether the plan found no cluster at all: then there is no engine to keep.
-fn plan_absent(plan: &ClusterPlan) -> Seen<()> {
-    match (&plan.endpoint, &plan.arn) {
-        (None, None) => Seen::Absent,
-        _ => Seen::Present(()),
+/// What is told of the baseline: the first verdict about a condition speaks, because it is the more telling one.
+#[derive(Default)]
+struct Told(Vec<Verdict>);
+
+impl Told {
+    fn say(&mut self, verdict: Verdict) {
+        if self.0.iter().all(|before| before.type_ != verdict.type_) {
+            self.0.push(verdict);
+        }
     }
 }
 
-/// The bundle that the cluster should have, or why there is none.
-fn wanted(
+/// Whether the cluster is going. One whose deletion has not been confirmed stays, and stays hardened.
+fn is_taken_down(object: &TenantCluster, plan: &ClusterPlan) -> bool {
+    let unconfirmed = plan.report.iter().any(|one| one.code == Code::DeletionUnconfirmed.as_str());
+    object.metadata.deletion_timestamp.is_some() && !unconfirmed
+}
+
+/// Whether the stored conditions speak of this spec and of the revision that is wanted now.
+fn stands(object: &TenantCluster, status: &TenantClusterStatus) -> bool {
+    let generation = object.metadata.generation;
+    let baseline = &status.baseline;
+    let current = [conditions::REACHABLE, conditions::HARDENED, conditions::PROVEN]
+        .iter()
+        .all(|type_| conditions::is_true(&status.conditions, type_, generation));
+    let before = object.status.as_ref().map(|before| &before.baseline);
+    current
+        && baseline.revision.is_some()
+        && before.is_some_and(|before| before.applied_revision == baseline.revision)
+}
+
+/// Renders what the cluster should have, unless the engine has been told already. `Err` says why it cannot be.
+fn set_target(
     context: &Context,
     object: &TenantCluster,
+    uid: &str,
     plan: &ClusterPlan,
-) -> Result<Bundle, (&'static str, String)> {
+    status: &mut TenantClusterStatus,
+) -> Result<(), (&'static str, String)> {
     let name = &object.spec.hardening.baseline;
     let baseline = context.stores.baselines.get(&ObjectRef::new(name)).ok_or_else(|| {
         (reason::REFERENCE_MISSING, format!("there is no Baseline `{name}`; what was applied stays"))
@@ -105,24 +129,27 @@ fn wanted(
     let version = plan.versions.control_plane.ok_or_else(|| {
         (reason::NOT_OBSERVED, "the version of the cluster's API server is not known yet".to_owned())
     })?;
-    let exceptions: Vec<ControlExceptionSpec> = context
-        .stores
-        .exceptions
-        .state()
-        .iter()
-        .filter(|one| one.spec.tenant == object.spec.tenant)
-        .map(|one| one.spec.clone())
-        .collect();
-    let input = RenderInput {
-        spec: &object.spec,
-        baseline: &baseline.spec,
-        exceptions: &exceptions,
-        version,
-        today: day_of(context.now()),
-    };
-    render(&context.catalogue, &input).map_err(|error| {
+    let mut exceptions = context.stores.exceptions.state_filter(|one| one.spec.tenant == object.spec.tenant);
+    exceptions.sort_by_key(|one| one.name_any());
+    let today = day_of(context.now());
+    let source = format!(
+        "{:?} {:?} {version} {today} {:?}",
+        object.metadata.generation,
+        baseline.resource_version(),
+        exceptions.iter().map(|one| one.resource_version()).collect::<Vec<_>>(),
+    );
+    if context.engines.has_target_from(uid, &source) {
+        return Ok(());
+    }
+    let exceptions: Vec<ControlExceptionSpec> = exceptions.iter().map(|one| one.spec.clone()).collect();
+    let input =
+        RenderInput { spec: &object.spec, baseline: &baseline.spec, exceptions: &exceptions, version, today };
+    let bundle = render(&context.catalogue, &input).map_err(|error| {
         (reason::INVALID_SPEC, format!("baseline `{name}` cannot be rendered: {}", chain(&error)))
-    })
+    })?;
+    status.baseline.revision = Some(bundle.revision.clone());
+    context.engines.set_target(uid, bundle, source);
+    Ok(())
 }
 
 /// Writes what the engine knows.

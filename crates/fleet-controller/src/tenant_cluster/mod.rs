@@ -14,14 +14,24 @@ use fleet_api::{
     labels,
     v1alpha1::TenantCluster,
 };
+use fleet_plan::report::{Code, Who, entry_with_hint};
 use kube::{ResourceExt as _, runtime::controller::Action};
 
 pub(crate) use observe::Looks;
 
-use crate::{context::Context, error::ReconcileError, pace::jittered, tenant::ensure_finalizer};
+use crate::{
+    brake::{self, Braked},
+    context::Context,
+    error::ReconcileError,
+    finalizer,
+    pace::jittered,
+};
 
 /// What is planned to be looked at within this time counts as the cloud being at work.
 const AT_WORK: Duration = Duration::from_secs(60);
+
+/// How often the brake on deletions is asked again.
+const BRAKE_PAUSE: Duration = Duration::from_secs(30);
 
 /// One reconcile of a cluster.
 pub(crate) async fn reconcile(
@@ -34,55 +44,82 @@ pub(crate) async fn reconcile(
     if deleting && !object.finalizers().iter().any(|one| one == labels::CLUSTER_FINALIZER) {
         return Ok(forget(&context, &object));
     }
+    if deleting
+        && object.status.as_ref().is_none_or(|status| status.deletion.is_none())
+        && let Err(braked) = brake::ask(&context, &object.spec.cluster_name)
+    {
+        return held_by_brake(&context, object, &braked).await;
+    }
     // Saved before the first call to the cloud: whatever is made from here on has somebody who takes it down.
-    let object = ensure_finalizer(&context, object, labels::CLUSTER_FINALIZER).await?;
+    let object = finalizer::ensure(&context, object, labels::CLUSTER_FINALIZER).await?;
     let Some(target) = ClusterTarget::of(&object) else {
-        return without_provider(&context, &object).await;
+        return without_provider(&context, object).await;
     };
     let (seen, plan) = observe::look_and_plan(&context, &object, &target).await;
     let mut status = object.status.clone().unwrap_or_default();
     let now = context.now();
-    plan.record(&mut status, object.metadata.generation, now);
+    let generation = object.metadata.generation;
+    plan.record(&mut status, generation, now);
     baseline::harden(&context, &object, &target, &plan, &mut status);
     if deleting {
         delete::write_receipt(&context, &object, &status, &seen, plan.deleted).await?;
     }
     if plan.deleted {
-        update_status::update_status(&context, &object, &status).await?;
-        crate::tenant::drop_finalizer(&context, &*object, labels::CLUSTER_FINALIZER).await?;
-        return Ok(forget(&context, &object));
+        let object = update_status::update_status(&context, object, status, generation).await?;
+        finalizer::release(&context, &*object, labels::CLUSTER_FINALIZER).await?;
+        return Ok(Action::await_change());
     }
     let (object, status, done) = apply::carry_out(&context, object, &target, &plan, status).await?;
-    update_status::update_status(&context, &object, &status).await?;
+    let object = update_status::update_status(&context, object, status, generation).await?;
     let planned = Duration::try_from(plan.look_again_after).unwrap_or(context.resync);
     let name = object.name_any();
     let after = match done {
-        apply::Done::Nothing if planned > AT_WORK => planned.min(context.resync),
-        apply::Done::Nothing | apply::Done::Steps => planned.min(context.pace),
+        apply::Done::Nothing => {
+            let after = planned.min(if planned > AT_WORK { context.resync } else { context.pace });
+            // After a step the world is another one, and the look that it was planned on says nothing more.
+            context.looks.due_in(&target.owner_uid, after);
+            after
+        }
+        apply::Done::Steps => planned.min(context.pace),
         apply::Done::Failed(pause) => pause,
     };
-    context.looks.due_in(&target.owner_uid, after);
     let salt = u64::try_from(object.metadata.generation.unwrap_or_default()).unwrap_or_default();
     Ok(Action::requeue(jittered(after, &name, salt)))
 }
 
 /// Ends what is kept in memory of a cluster that is gone.
 fn forget(context: &Context, object: &TenantCluster) -> Action {
-    if let Some(uid) = object.uid() {
-        context.engines.remove(context, &uid);
-        context.looks.forget(&uid);
-        context.failures.forget(&uid);
-        context.clusters_written.forget(&uid);
-    }
+    context.forget(&object.uid().unwrap_or_default());
     Action::await_change()
 }
 
+/// A deletion that may not begin yet: the cluster stays as it is, and that is said.
+async fn held_by_brake(
+    context: &Context,
+    object: Arc<TenantCluster>,
+    braked: &Braked,
+) -> Result<Action, ReconcileError> {
+    let mut status = object.status.clone().unwrap_or_default();
+    let generation = object.metadata.generation;
+    let verdict = Verdict::fails(conditions::PROVISIONED, reason::BLOCKED, braked.message());
+    conditions::set(&mut status.conditions, &verdict, generation, context.now());
+    status.report = vec![entry_with_hint(Code::Braked, Who::Operator, braked.message(), Braked::HINT)];
+    update_status::update_status(context, object, status, generation).await?;
+    Ok(Action::requeue(BRAKE_PAUSE))
+}
+
 /// A cluster of a provider that this version of fleet does not have: nothing is done, and that is said.
-async fn without_provider(context: &Context, object: &TenantCluster) -> Result<Action, ReconcileError> {
+async fn without_provider(context: &Context, object: Arc<TenantCluster>) -> Result<Action, ReconcileError> {
+    if object.metadata.deletion_timestamp.is_some() {
+        // Without a provider nothing was ever made for it.
+        finalizer::release(context, &*object, labels::CLUSTER_FINALIZER).await?;
+        return Ok(Action::await_change());
+    }
     let mut status = object.status.clone().unwrap_or_default();
     let message = "the cluster names no provider that this version of fleet has";
     let verdict = Verdict::fails(conditions::PROVISIONED, reason::INVALID_SPEC, message);
     conditions::set(&mut status.conditions, &verdict, object.metadata.generation, context.now());
-    update_status::update_status(context, object, &status).await?;
+    let generation = object.metadata.generation;
+    update_status::update_status(context, object, status, generation).await?;
     Ok(Action::await_change())
 }

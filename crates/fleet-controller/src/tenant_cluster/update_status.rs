@@ -1,4 +1,4 @@
-//! Last stage: the status, written only when more than time has changed.
+//! Last stage: the status, written only when it differs.
 
 use std::sync::Arc;
 
@@ -6,32 +6,40 @@ use fleet_api::{
     conditions,
     v1alpha1::{TenantCluster, TenantClusterStatus},
 };
-use kube::{Api, ResourceExt as _, api::PostParams};
+use kube::ResourceExt as _;
 
-use crate::{context::Context, error::ReconcileError, tenant::PARTS};
+use crate::{context::Context, error::ReconcileError, status, tenant::PARTS};
 
-/// Derives `Ready` and writes the status over the version that was read.
+/// Derives `Ready` and writes the status, unless it says so already.
+///
+/// `generation` is the one that was planned for: the object may have a newer one by now.
 pub(super) async fn update_status(
     context: &Context,
-    object: &TenantCluster,
-    status: &TenantClusterStatus,
+    object: Arc<TenantCluster>,
+    mut after: TenantClusterStatus,
+    generation: Option<i64>,
 ) -> Result<Arc<TenantCluster>, ReconcileError> {
-    let generation = object.metadata.generation;
-    let mut after = status.clone();
     after.observed_generation = generation;
     let ready = conditions::ready_from(&after.conditions, PARTS, generation);
     conditions::set(&mut after.conditions, &ready, generation, context.now());
     if object.status.as_ref() == Some(&after) {
-        return Ok(Arc::new(object.clone()));
+        return Ok(object);
     }
-    context.fence.check()?;
-    let name = object.name_any();
-    let api: Api<TenantCluster> = Api::all(context.client.clone());
-    let wanted = TenantCluster { status: Some(after), ..object.clone() };
-    let written = api
-        .replace_status(&name, &PostParams::default(), &wanted)
-        .await
-        .map_err(ReconcileError::hub("write the status of", "TenantCluster", &name))?;
-    context.metrics.status_written("TenantCluster");
-    Ok(context.clusters_written.remember(written))
+    let was_ready = object
+        .status
+        .as_ref()
+        .and_then(|before| conditions::get(&before.conditions, conditions::READY))
+        .is_some_and(|before| before.status == "True");
+    let written = status::write(context, &*object, after).await?;
+    let is_ready = ready.status == Some(true);
+    if is_ready != was_ready {
+        tracing::info!(
+            cluster = object.name_any(),
+            ready = is_ready,
+            why = ready.message,
+            "readiness changed"
+        );
+        context.tell(&*written, !is_ready, ready.reason, "Reconcile", ready.message).await;
+    }
+    Ok(written)
 }
