@@ -25,6 +25,15 @@ pub fn files() -> Result<Vec<GeneratedFile>> {
         let path = format!("deploy/crds/{}.yaml", definition.spec.names.plural);
         files.push(GeneratedFile { path, text: format!("{HEAD}{text}") });
     }
+    for (name, text) in fleet_controller::manifests::manifests()? {
+        files
+            .push(GeneratedFile { path: format!("deploy/controller/{name}"), text: format!("{HEAD}{text}") });
+    }
+    let head = HEAD.replace("# ", "<!-- ").replace(".\n", ". -->\n");
+    files.push(GeneratedFile {
+        path: "docs/cli.md".to_owned(),
+        text: format!("{head}\n{}", fleet_cli::reference_markdown()),
+    });
     Ok(files)
 }
 

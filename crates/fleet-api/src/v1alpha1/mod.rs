@@ -3,6 +3,7 @@
     unreachable_pub,
     reason = "the schema derive emits helper structs with the visibility of their originals"
 )]
+#![expect(clippy::duplicated_attributes, reason = "each printer column names its own type")]
 
 mod access;
 mod baseline;
