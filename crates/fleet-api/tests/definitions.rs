@@ -1,5 +1,7 @@
 //! The definitions of the custom resources hold what Kubernetes demands of a structural schema.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
+
 use fleet_api::v1alpha1::definitions;
 use serde_json::Value;
 
