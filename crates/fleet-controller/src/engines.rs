@@ -34,6 +34,8 @@ struct Running {
     way: (String, String),
     /// How many repairs have been counted.
     repairs: u64,
+    /// The revision that it was last told to bring about.
+    revision: Option<String>,
     /// What the engine's target was rendered from.
     rendered: Option<String>,
     /// Whether the engine has found out by itself how its cluster is.
@@ -90,7 +92,7 @@ impl Engines {
         forward(context, cluster, &handle);
         running.insert(
             target.owner_uid.clone(),
-            Running { handle, way, repairs: 0, rendered: None, settled: false },
+            Running { handle, way, repairs: 0, revision: None, rendered: None, settled: false },
         );
         context.metrics.engines(running.len());
         Ok(())
@@ -106,6 +108,7 @@ impl Engines {
     pub(crate) fn set_target(&self, uid: &str, bundle: Bundle, source: String) {
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(engine) = running.get_mut(uid) {
+            engine.revision = Some(bundle.revision.clone());
             engine.handle.set_target(Arc::new(bundle));
             engine.rendered = Some(source);
         }
@@ -132,7 +135,11 @@ impl Engines {
         let repaired = report.repairs.saturating_sub(engine.repairs);
         engine.repairs = report.repairs;
         engine.settled |= has_found_out(&report);
-        Some(Known { report, repaired, settled: engine.settled })
+        Some(Known {
+            report: of_target(report, engine.revision.as_deref()),
+            repaired,
+            settled: engine.settled,
+        })
     }
 
     /// The way to the cluster.
@@ -171,6 +178,23 @@ fn has_found_out(report: &EngineReport) -> bool {
         || matches!(report.reach, Reach::Down(_))
         || report.last_error.is_some()
         || !report.fights.is_empty()
+}
+
+/// The report as an answer to what the engine was told last.
+///
+/// An engine takes up a new revision a moment after it was told. Until then its report speaks of the one before, and
+/// a cluster that has just been upgraded must not pass for hardened and proven on that word.
+fn of_target(report: EngineReport, revision: Option<&str>) -> EngineReport {
+    if revision.is_none() || report.wanted_revision.as_deref() == revision {
+        return report;
+    }
+    EngineReport {
+        wanted_revision: revision.map(str::to_owned),
+        applied_revision: None,
+        applied: 0,
+        stage: Stage::Reading,
+        ..report
+    }
 }
 
 /// The proof that the status remembers, so that a restart does not probe the whole fleet again.
