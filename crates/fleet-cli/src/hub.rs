@@ -54,7 +54,9 @@ impl Hub {
         } else if let Some(sandbox) = running_sandbox(printer) {
             printer.note("using the sandbox: no kubeconfig is configured");
             let kubeconfig = Kubeconfig::read_from(&sandbox.kubeconfig).map_err(unreadable)?;
-            (Self::config_of(kubeconfig, None).await.map_err(unreadable)?, Some(sandbox))
+            // A context that was asked for and is not there must not lead to another cluster in silence.
+            let config = Self::config_of(kubeconfig, global.context.as_deref()).await;
+            (config.map_err(unreadable)?, Some(sandbox))
         } else {
             return Err(CliError::usage("no management cluster is configured, and no sandbox runs")
                 .hint("start one on this machine with `fleet sandbox up`")
