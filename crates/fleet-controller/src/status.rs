@@ -3,8 +3,15 @@
 use std::sync::Arc;
 
 use kube::{Api, ResourceExt as _, api::PostParams, core::object::HasStatus};
+use serde::Serialize;
 
 use crate::{context::Context, error::ReconcileError, written::Ours};
+
+/// Whether two statuses are the same once they are written: the API server keeps whole seconds, clocks do not.
+pub(crate) fn says_the_same<S: Serialize>(before: Option<&S>, after: &S) -> bool {
+    let written = |status: &S| serde_json::to_value(status).ok();
+    before.and_then(written).is_some_and(|before| Some(before) == written(after))
+}
 
 /// How often a write is repeated when somebody else wrote to the object in between.
 const TRIES: usize = 4;
@@ -44,4 +51,26 @@ where
         }
     }
     Err(ReconcileError::OtherWriter { kind: K::KIND, name })
+}
+
+#[cfg(test)]
+mod tests {
+    use fleet_api::v1alpha1::TenantClusterStatus;
+    use jiff::Timestamp;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    #[test]
+    fn a_part_of_a_second_is_no_difference() {
+        let at = |text: &str| {
+            let mut status = TenantClusterStatus::default();
+            status.baseline.proven_at = Some(Time(text.parse::<Timestamp>().unwrap()));
+            status
+        };
+        let stored = at("2026-11-24T10:22:11Z");
+        assert!(says_the_same(Some(&stored), &at("2026-11-24T10:22:11.669609Z")));
+        assert!(!says_the_same(Some(&stored), &at("2026-11-24T10:22:12Z")));
+        assert!(!says_the_same(None, &stored));
+    }
 }

@@ -47,7 +47,7 @@ pub(super) async fn write(
     for verdict in verdicts {
         conditions::set(&mut after.conditions, verdict, generation, context.now());
     }
-    if after == before {
+    if status::says_the_same(tenant.status.as_ref(), &after) {
         return Ok(());
     }
     let was_ready = conditions::get(&before.conditions, conditions::READY).map(|one| one.status.clone());

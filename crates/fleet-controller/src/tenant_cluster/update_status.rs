@@ -22,7 +22,7 @@ pub(super) async fn update_status(
     after.observed_generation = generation;
     let ready = conditions::ready_from(&after.conditions, PARTS, generation);
     conditions::set(&mut after.conditions, &ready, generation, context.now());
-    if object.status.as_ref() == Some(&after) {
+    if status::says_the_same(object.status.as_ref(), &after) {
         return Ok(object);
     }
     let was_ready = object
