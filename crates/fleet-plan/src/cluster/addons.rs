@@ -23,9 +23,10 @@ use crate::report::{Code, Who, entry, entry_with_hint};
 
 const VPC_CNI: &str = "vpc-cni";
 const COREDNS: &str = "coredns";
+const KUBE_PROXY: &str = "kube-proxy";
 const POD_IDENTITY_AGENT: &str = "eks-pod-identity-agent";
 /// What nodes need before they can be ready.
-const BEFORE_NODES: [&str; 3] = [VPC_CNI, "kube-proxy", POD_IDENTITY_AGENT];
+const BEFORE_NODES: [&str; 3] = [VPC_CNI, KUBE_PROXY, POD_IDENTITY_AGENT];
 /// How long the first installation of an add-on usually takes, in minutes.
 const INSTALL_MINUTES: i64 = 5;
 
@@ -33,7 +34,7 @@ const INSTALL_MINUTES: i64 = 5;
 pub(super) fn wanted_names(class: &EksClass) -> BTreeSet<String> {
     let mut names: BTreeSet<String> = class.addons.iter().map(|choice| choice.name.clone()).collect();
     if class.auto_mode.is_none() {
-        names.extend([VPC_CNI, "kube-proxy", COREDNS].map(str::to_owned));
+        names.extend([VPC_CNI, KUBE_PROXY, COREDNS].map(str::to_owned));
         if !class.pod_identities.is_empty() {
             names.insert(POD_IDENTITY_AGENT.to_owned());
         }
@@ -55,7 +56,7 @@ pub(super) fn blocking(
             let runs = |version: &str, minor| {
                 offers.iter().any(|o| o.version == version && o.runs_on.contains(&minor))
             };
-            if offers.is_empty() || runs(&addon.version, next) {
+            if offers.is_empty() || follows_the_control_plane(&addon.name) || runs(&addon.version, next) {
                 return false;
             }
             match pin(class, &addon.name) {
@@ -95,6 +96,12 @@ pub(super) fn plan(draft: &mut Draft<'_>, class: &EksClass, present: &EksCluster
             delete(draft, addon);
         }
     }
+}
+
+/// True for the add-on that always moves after the control plane: it may be up to three minors older than the API
+/// server, and never newer (Kubernetes version skew policy, kube-proxy), whatever minors EKS lists for its versions.
+fn follows_the_control_plane(name: &str) -> bool {
+    name == KUBE_PROXY
 }
 
 fn offers<'a>(seen: &'a EksObservation, name: &str) -> &'a [AddonOffer] {
@@ -360,7 +367,7 @@ fn next_version(
     let pinned = choice.and_then(|choice| choice.version.as_deref());
     let target = if let Some(pinned) = pinned.filter(|pinned| runs(pinned, minor)) {
         pinned.to_owned()
-    } else if want > minor && !runs(&addon.version, minor.next()) {
+    } else if want > minor && !follows_the_control_plane(&addon.name) && !runs(&addon.version, minor.next()) {
         // It has to move before the control plane does: to the newest that runs on both sides of the hop.
         let both = offers.iter().filter(|o| o.runs_on.contains(&minor) && o.runs_on.contains(&minor.next()));
         both.map(|o| o.version.clone()).max_by(|a, b| compare(a, b)).unwrap_or_else(|| addon.version.clone())

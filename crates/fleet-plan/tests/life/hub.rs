@@ -1,0 +1,213 @@
+//! A management cluster and an executor as small as they can be: they store one object and lose what is not stored.
+
+use fleet_api::{
+    conditions::{self, Verdict},
+    eks::{ClusterTarget, EksObservation},
+    step::{Action, Outcome},
+    v1alpha1::{ReportEntry, TenantCluster, TenantClusterSpec},
+};
+use fleet_plan::{
+    cluster::{ClusterPlan, attention, begin, begins_update, note_outcome, plan},
+    windows,
+};
+use fleet_provider::{
+    ClusterProvider as _, ErrorClass,
+    fake::{FakeEks, ManualClock},
+};
+use jiff::{SignedDuration, Timestamp};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use serde_json::json;
+
+/// Where a crash happens, relative to the call of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Crash {
+    /// The intent is stored, and the call was not made.
+    BeforeCall,
+    /// The call was made, and its outcome is lost.
+    AfterCall,
+}
+
+/// How a cluster came to rest.
+pub struct Rest {
+    pub deleted: bool,
+    pub report: Vec<ReportEntry>,
+}
+
+/// One cluster's object, the cloud and the clock.
+pub struct Hub {
+    pub object: TenantCluster,
+    pub eks: FakeEks,
+    pub clock: ManualClock,
+    /// How many steps were begun.
+    pub begun: usize,
+    /// The step at which the executor dies, and how.
+    pub crash: Option<(usize, Crash)>,
+    /// What must never be seen, and was.
+    pub faults: Vec<String>,
+}
+
+pub fn start() -> Timestamp {
+    "2026-11-24T12:00:00Z".parse().unwrap()
+}
+
+/// A class with node groups or Auto Mode.
+pub fn class(auto_mode: bool, protected: bool) -> serde_json::Value {
+    let mut class = json!({
+        "account": "444455556666", "region": "eu-central-1",
+        "roleArn": "arn:aws:iam::444455556666:role/fleet-manager",
+        "clusterRoleArn": "arn:aws:iam::444455556666:role/eks-cluster",
+        "network": {"subnetIds": ["subnet-a", "subnet-b"]},
+        "deletionProtection": protected,
+        "podIdentities": [{"namespace": "kube-system", "serviceAccount": "ebs", "roleArn": "arn:aws:iam::444455556666:role/ebs"}],
+        "platformAccess": [{"principalArn": "arn:aws:iam::444455556666:role/platform", "policy": "AmazonEKSViewPolicy"}],
+    });
+    if auto_mode {
+        class["autoMode"] =
+            json!({"nodeRoleArn": "arn:aws:iam::444455556666:role/node", "nodePools": ["system"]});
+    } else {
+        class["nodeGroups"] = json!([{
+            "name": "workers", "platform": "bottlerocket-x86_64", "instanceTypes": ["m7i.large"],
+            "scaling": {"min": 1, "max": 3, "desired": 2}, "nodeRoleArn": "arn:aws:iam::444455556666:role/node",
+        }]);
+    }
+    class
+}
+
+/// The spec of a cluster of a class at a minor.
+pub fn spec(class: &serde_json::Value, version: &str) -> TenantClusterSpec {
+    serde_json::from_value(json!({
+        "tenant": "acme", "tenantUid": "uid-tenant", "owner": {"team": "acme", "contact": "acme@acme.example"},
+        "class": "eks", "clusterName": "acme-12345678", "version": version,
+        "hardening": {"baseline": "standard", "namespaces": ["acme"], "access": [
+            {"group": "acme-admins", "principalArn": "arn:aws:iam::444455556666:role/acme", "role": "admin"}]},
+        "deletionConfirmed": true,
+        "eks": class,
+    }))
+    .unwrap()
+}
+
+impl Hub {
+    pub fn new(spec: TenantClusterSpec) -> Self {
+        let clock = ManualClock::at(start());
+        let mut object = TenantCluster::new("acme", spec);
+        object.metadata.uid = Some("uid-cluster".to_owned());
+        object.metadata.generation = Some(1);
+        Self { object, eks: FakeEks::new(clock.reader()), clock, begun: 0, crash: None, faults: Vec::new() }
+    }
+
+    /// Somebody edits the spec.
+    pub fn edit(&mut self, change: impl FnOnce(&mut TenantClusterSpec)) {
+        change(&mut self.object.spec);
+        self.object.metadata.generation = self.object.metadata.generation.map(|generation| generation + 1);
+    }
+
+    /// Somebody deletes the object.
+    pub fn delete(&mut self) {
+        self.object.metadata.deletion_timestamp = Some(Time(self.clock.now()));
+    }
+
+    fn target(&self) -> ClusterTarget {
+        ClusterTarget::of(&self.object).unwrap()
+    }
+
+    pub async fn look(&self, before: Option<&ClusterPlan>) -> EksObservation {
+        let mut focus = attention(&self.object);
+        if let Some(before) = before {
+            focus.leftovers |= before.focus.leftovers;
+            focus.readiness |= before.focus.readiness;
+            focus.addons.extend(before.focus.addons.iter().cloned());
+        }
+        self.eks.observe(&self.target(), &focus).await.unwrap()
+    }
+
+    /// One reconcile; gives the plan that it acted upon.
+    pub async fn turn(&mut self, before: Option<&ClusterPlan>) -> ClusterPlan {
+        let seen = self.look(before).await;
+        let now = self.clock.now();
+        let planned = plan(&self.object, &seen, now);
+        let again = plan(&self.object, &seen, now);
+        self.expect(
+            serde_json::to_string(&planned).unwrap() == serde_json::to_string(&again).unwrap(),
+            "the same input gave another plan",
+        );
+        self.expect(!planned.report.is_empty(), "a plan without a reason");
+        let updates = planned.steps.iter().filter(|step| begins_update(&step.action)).count();
+        self.expect(updates <= 1, "two updates in one plan");
+        let generation = self.object.metadata.generation;
+        let mut status = self.object.status.clone().unwrap_or_default();
+        planned.record(&mut status, generation, now);
+        if planned.enterable && self.object.metadata.deletion_timestamp.is_none() {
+            let proven = Verdict::holds(conditions::PROVEN, conditions::reason::AS_WANTED, "");
+            conditions::set(&mut status.conditions, &proven, generation, now);
+            status.baseline.proven_at = Some(Time(now));
+        }
+        self.object.status = Some(status.clone());
+        for step in &planned.steps {
+            if step.disruptive {
+                let open = windows::is_open(self.object.spec.maintenance.as_ref(), now).unwrap();
+                self.expect(open, &format!("{} outside a window", step.id));
+            }
+            begin(&mut status, step, now);
+            self.object.status = Some(status.clone());
+            self.begun += 1;
+            let dies = self.crash.filter(|(at, _)| *at == self.begun).map(|(_, crash)| crash);
+            if dies == Some(Crash::BeforeCall) {
+                return planned;
+            }
+            let outcome = match &step.action {
+                Action::DrainWorkloads => {
+                    Ok(Outcome { still_draining: Some(Vec::new()), ..Outcome::default() })
+                }
+                Action::Eks(_) => self.eks.carry_out(&self.target(), step).await,
+            };
+            if dies == Some(Crash::AfterCall) {
+                return planned;
+            }
+            match outcome {
+                Ok(outcome) => note_outcome(&mut status, step, &outcome, now),
+                Err(error) => {
+                    let passes = error.class.passes_by_itself();
+                    self.expect(passes, &format!("{} was refused: {error}", step.id));
+                    if error.class == ErrorClass::WorldMoved {
+                        break;
+                    }
+                }
+            }
+            self.object.status = Some(status.clone());
+        }
+        self.object.status = Some(status);
+        planned
+    }
+
+    /// Turns until the plan is at rest and as wanted, or deleted; the number of turns is bounded.
+    pub async fn settle(&mut self) -> Rest {
+        let mut before: Option<ClusterPlan> = None;
+        for _ in 0..600 {
+            let planned = self.turn(before.as_ref()).await;
+            let holds = planned.verdicts.iter().all(|verdict| verdict.status == Some(true));
+            if planned.deleted || (planned.steps.is_empty() && holds) {
+                return Rest { deleted: planned.deleted, report: planned.report };
+            }
+            let pause = planned.look_again_after.min(SignedDuration::from_hours(6));
+            self.clock.advance(pause.max(SignedDuration::from_secs(1)));
+            before = Some(planned);
+        }
+        let last = before.unwrap();
+        panic!(
+            "it never came to rest: {:?}; {:?}",
+            last.report,
+            self.object.status.as_ref().map(|s| &s.step)
+        );
+    }
+
+    fn expect(&mut self, holds: bool, fault: &str) {
+        if !holds {
+            self.faults.push(fault.to_owned());
+        }
+    }
+
+    /// How often the cloud did something of an operation.
+    pub fn count(&self, operation: &str) -> usize {
+        self.eks.effects().iter().filter(|effect| effect.split(' ').next() == Some(operation)).count()
+    }
+}

@@ -1,0 +1,179 @@
+//! Whole lives of clusters, planned for real against an in-memory EKS, with crashes at every step.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on may panic")]
+#![expect(unreachable_pub, reason = "the modules of a test are its own")]
+
+mod hub;
+
+use fleet_api::KubernetesVersion;
+use hub::{Crash, Hub, class, spec};
+use proptest::prelude::*;
+use serde_json::json;
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+/// Create, upgrade, delete; the executor dies at the given step. Gives the number of steps and the end state.
+fn life(auto_mode: bool, crash: Option<(usize, Crash)>) -> (usize, Vec<String>) {
+    run(async {
+        let mut hub = Hub::new(spec(&class(auto_mode, true), "1.35"));
+        hub.crash = crash;
+        hub.settle().await;
+        assert_eq!(hub.eks.clusters().len(), 1, "{crash:?}");
+        hub.edit(|spec| spec.version = KubernetesVersion::from_minor(36));
+        hub.settle().await;
+        let clusters = hub.eks.clusters();
+        assert_eq!(clusters[0].version, KubernetesVersion::from_minor(36), "{crash:?}");
+        let mut end = vec![serde_json::to_string(&clusters[0].tags).unwrap()];
+        let parts = hub.look(None).await;
+        end.extend(parts.addons.present().unwrap().iter().map(|a| format!("{} {}", a.name, a.version)));
+        end.extend(parts.nodegroups.present().unwrap().iter().map(|g| format!("{} {:?}", g.name, g.version)));
+        end.extend(
+            parts
+                .access_entries
+                .present()
+                .unwrap()
+                .iter()
+                .map(|e| format!("{} {:?}", e.principal_arn, e.groups)),
+        );
+        hub.delete();
+        let last = hub.settle().await;
+        assert!(last.deleted, "{crash:?}: {:?}", last.report);
+        assert_eq!(hub.eks.clusters().len(), 0, "{crash:?}");
+        assert_eq!(hub.eks.launch_templates(), 0, "{crash:?}");
+        assert_eq!(hub.count("CreateCluster"), 1, "{crash:?}");
+        assert_eq!(hub.count("UpdateClusterVersion"), 1, "{crash:?}");
+        assert_eq!(hub.faults, Vec::<String>::new(), "{crash:?}");
+        (hub.begun, end)
+    })
+}
+
+#[test]
+fn a_crash_at_any_step_of_a_life_with_node_groups_ends_in_the_same_state() {
+    let (steps, end) = life(false, None);
+    assert!(steps > 15, "{steps} steps are no whole life");
+    for at in 1..=steps {
+        for crash in [Crash::BeforeCall, Crash::AfterCall] {
+            assert_eq!(life(false, Some((at, crash))).1, end, "{crash:?} at step {at}");
+        }
+    }
+}
+
+#[test]
+fn a_crash_at_any_step_of_a_life_in_auto_mode_ends_in_the_same_state() {
+    let (steps, end) = life(true, None);
+    for at in 1..=steps {
+        for crash in [Crash::BeforeCall, Crash::AfterCall] {
+            assert_eq!(life(true, Some((at, crash))).1, end, "{crash:?} at step {at}");
+        }
+    }
+}
+
+#[test]
+fn a_protected_cluster_whose_deletion_nobody_confirmed_stays_and_says_how() {
+    run(async {
+        let mut hub = Hub::new(spec(&class(true, true), "1.35"));
+        hub.settle().await;
+        hub.edit(|spec| spec.deletion_confirmed = false);
+        hub.delete();
+        let planned = hub.turn(None).await;
+        assert!(planned.steps.is_empty());
+        let said = planned.report.iter().find(|entry| entry.code == "DeletionUnconfirmed").unwrap();
+        assert_eq!(said.hint.as_deref(), Some("`fleet delete acme --confirm acme`"));
+    });
+}
+
+#[test]
+fn a_cluster_that_somebody_upgraded_is_reported_and_never_moved_back() {
+    run(async {
+        let mut hub = Hub::new(spec(&class(true, false), "1.35"));
+        hub.settle().await;
+        hub.eks.edit("acme-12345678", |cluster| cluster.cluster.version = KubernetesVersion::from_minor(36));
+        let planned = hub.turn(None).await;
+        assert!(planned.report.iter().any(|entry| entry.code == "AheadOfSpec"), "{:?}", planned.report);
+        assert_eq!(hub.count("UpdateClusterVersion"), 0);
+    });
+}
+
+#[test]
+fn a_cluster_of_somebody_else_is_left_alone() {
+    run(async {
+        let mut hub = Hub::new(spec(&class(true, false), "1.35"));
+        hub.settle().await;
+        hub.eks.edit("acme-12345678", |cluster| cluster.cluster.tags.clear());
+        let planned = hub.turn(None).await;
+        assert!(planned.steps.is_empty());
+        assert!(planned.report.iter().any(|entry| entry.code == "NotOurs"), "{:?}", planned.report);
+    });
+}
+
+#[test]
+fn a_field_that_cannot_change_is_named_and_nothing_is_sent() {
+    run(async {
+        let mut hub = Hub::new(spec(&class(true, false), "1.35"));
+        hub.settle().await;
+        let effects = hub.eks.effects().len();
+        hub.edit(|spec| {
+            let eks = spec.eks.as_mut().unwrap();
+            eks.cluster_role_arn = "arn:aws:iam::444455556666:role/other".to_owned();
+        });
+        let planned = hub.turn(None).await;
+        let said = planned.report.iter().find(|entry| entry.code == "Immutable").unwrap();
+        assert!(said.message.contains("clusterRoleArn"), "{}", said.message);
+        assert_eq!(hub.eks.effects().len(), effects);
+    });
+}
+
+#[test]
+fn a_paused_tenant_is_watched_and_not_changed() {
+    run(async {
+        let mut hub = Hub::new(spec(&class(true, false), "1.35"));
+        hub.edit(|spec| spec.paused = true);
+        let planned = hub.turn(None).await;
+        assert!(planned.steps.is_empty());
+        assert!(planned.report.iter().any(|entry| entry.code == "Paused"));
+    });
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Any settings, any windows, any crash: it comes to rest as wanted, and nothing disruptive began outside a window.
+    #[test]
+    fn any_class_with_any_windows_and_any_crash_comes_to_rest_as_wanted(
+        auto_mode in any::<bool>(),
+        start in 0_u8..24,
+        hours in 3_u8..9,
+        zone in prop::sample::select(vec!["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]),
+        at in 1_usize..40,
+        after in any::<bool>(),
+        logging in any::<bool>(),
+    ) {
+        run(async {
+            let mut wanted = spec(&class(auto_mode, false), "1.35");
+            wanted.maintenance = Some(serde_json::from_value(json!({
+                "timeZone": zone,
+                "windows": [{"days": ["Mon", "Wed", "Sat"], "start": format!("{start:02}:30"), "duration": format!("{hours}h")}],
+            })).unwrap());
+            let mut hub = Hub::new(wanted);
+            hub.crash = Some((at, if after { Crash::AfterCall } else { Crash::BeforeCall }));
+            hub.settle().await;
+            hub.edit(|spec| {
+                spec.version = KubernetesVersion::from_minor(36);
+                if logging {
+                    spec.eks.as_mut().unwrap().logging.truncate(2);
+                }
+            });
+            hub.settle().await;
+            let clusters = hub.eks.clusters();
+            assert_eq!(clusters.len(), 1);
+            assert_eq!(clusters[0].version, KubernetesVersion::from_minor(36));
+            assert_eq!(clusters[0].logging.len(), if logging { 2 } else { 5 });
+            hub.delete();
+            assert!(hub.settle().await.deleted);
+            assert_eq!(hub.eks.clusters().len(), 0);
+            assert_eq!(hub.eks.launch_templates(), 0);
+            assert_eq!(hub.faults, Vec::<String>::new());
+        });
+    }
+}
