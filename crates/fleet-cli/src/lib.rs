@@ -6,6 +6,7 @@
 pub mod cli;
 mod commands;
 mod error;
+mod foresight;
 mod hub;
 mod output;
 mod printer;

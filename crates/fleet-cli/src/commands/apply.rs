@@ -93,7 +93,7 @@ pub(crate) async fn run(session: &Session, arguments: &ApplyArguments) -> Result
 
 fn braked(brake: &Brake) -> CliError {
     CliError::no(format!("{}; nothing was changed", brake_text(brake)))
-        .hint("delete them in smaller groups, or one by one with `fleet delete TENANT`, which asks for each name")
+        .hint("wait until earlier deletions are an hour old, delete in smaller groups, or one by one with `fleet delete TENANT`, which asks for each name")
         .hint("or raise `spec.brakes.maxDeletionsPerHour` of the Fleet, and apply that first without `--prune`")
 }
 

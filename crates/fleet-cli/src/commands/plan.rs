@@ -12,6 +12,7 @@ use super::receipt;
 use crate::{
     cli::PlanArguments,
     error::{CliError, Exit, Result},
+    foresight::foresee,
     hub::{self, Hub},
     output::{Document, plan::Plan},
     printer,
@@ -54,7 +55,8 @@ pub(crate) async fn make(
     let now = session.now();
     let options = DiffOptions { prune, recent_deletions: recent_deletions(hub, now).await?, now };
     let diff = diff(&wanted, &have, &options);
-    let plan = Plan { made_at: now, prune, diff, foreseen: Vec::new(), objects: objects(&wanted)? };
+    let foreseen = foresee(&wanted, &inventory, now).await;
+    let plan = Plan { made_at: now, prune, diff, foreseen, objects: objects(&wanted)? };
     Ok(plan)
 }
 

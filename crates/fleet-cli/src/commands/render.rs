@@ -9,14 +9,12 @@ use serde_json::Value;
 use crate::{
     cli::{Format, RenderArguments},
     error::{CliError, Exit, Result},
+    foresight::NO_UID,
     hub,
     printer::{table, yaml},
     session::Session,
     spec,
 };
-
-/// Stands for the UID of a tenant that no API server has stored: only names in the cloud derive from it.
-const NO_UID: &str = "00000000-0000-0000-0000-000000000000";
 
 pub(crate) async fn run(session: &Session, arguments: &RenderArguments) -> Result<Exit> {
     let RenderArguments { tenant: name, files, on, control, output } = arguments;

@@ -41,6 +41,9 @@ pub(crate) enum Goal {
 /// otherwise, because references appear in any order.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(60);
 
+/// Everything must stay at the goal for this long: an upgrade that has just ended calls for a new baseline.
+const STEADY: SignedDuration = SignedDuration::from_secs(2);
+
 /// Waits until every tenant is at the goal.
 ///
 /// # Errors
@@ -63,6 +66,7 @@ pub(crate) async fn wait(
     let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
     let mut tick = tokio::time::interval(Duration::from_secs(1));
     let mut stuck_since: Option<Timestamp> = None;
+    let mut there_since: Option<Timestamp> = None;
     let mut broken = None;
     loop {
         tokio::select! {
@@ -93,9 +97,14 @@ pub(crate) async fn wait(
         let left: Vec<TenantLine> = view.left(goal);
         lines.draw(&view, &left, now, began);
         if left.is_empty() {
-            lines.finish();
-            return Ok(());
+            let since = *there_since.get_or_insert(now);
+            if now.duration_since(since) >= STEADY {
+                lines.finish();
+                return Ok(());
+            }
+            continue;
         }
+        there_since = None;
         stuck_since =
             left.iter().all(|line| line.state == State::Blocked).then(|| stuck_since.unwrap_or(now));
         let stuck = stuck_since.is_some_and(|since| now.duration_since(since) > PATIENCE);
@@ -288,25 +297,20 @@ impl Lines {
                 format!("{name:<width$}  {}  {}", toned(format!("{word:<11}"), tone), cut(message, 72))
             };
             let elapsed = short_duration(now.duration_since(began));
+            let changed = self.last.get(name) != Some(&text);
+            let shown = format!("{elapsed:>7}  {text}");
             match &self.bars {
-                Some((_, bars)) => {
+                // A tenant at its goal shows when it came there; the others how long they have been waited for.
+                Some((_, bars)) if changed || line.is_some() => {
                     if let Some(bar) = bars.get(name) {
-                        match line {
-                            Some(_) => {
-                                bar.set_message(self.printer.for_stderr(format!("{elapsed:>7}  {text}")))
-                            }
-                            None if bar.is_finished() => {}
-                            None => bar.finish_with_message(
-                                self.printer.for_stderr(format!("{elapsed:>7}  {text}")),
-                            ),
-                        }
+                        bar.set_message(self.printer.for_stderr(shown));
                     }
                 }
-                None if self.last.get(name) != Some(&text) => {
-                    self.printer.note(&format!("{elapsed:>7}  {text}"));
-                    self.last.insert(name.clone(), text);
-                }
-                None => {}
+                None if changed => self.printer.note(&shown),
+                Some(_) | None => {}
+            }
+            if changed {
+                self.last.insert(name.clone(), text);
             }
         }
     }

@@ -102,9 +102,13 @@ pub(crate) fn brake_text(brake: &Brake) -> String {
         0 => String::new(),
         recent => format!(", after {recent} within the last hour"),
     };
+    let counted = match tenants.len() {
+        1 => "1 tenant".to_owned(),
+        count => format!("{count} tenants"),
+    };
     format!(
-        "the brake holds: {} tenants would be deleted{so_far}, and {allowed} an hour are allowed: {}",
-        tenants.len(),
+        "the brake holds: {} would be deleted{so_far}, and {allowed} an hour are allowed: {}",
+        counted,
         tenants.join(", ")
     )
 }
@@ -221,7 +225,7 @@ mod tests {
             "    Upgrade the control plane to 1.36 (in a window)",
             "",
             "1 to create, 1 to change, 1 to delete, 1 blocked, 2 unchanged",
-            "the brake holds: 1 tenants would be deleted, after 1 within the last hour, and 0 an hour are allowed: old",
+            "the brake holds: 1 tenant would be deleted, after 1 within the last hour, and 0 an hour are allowed: old",
         ];
         assert_eq!(text, expected.join("\n"));
     }

@@ -73,7 +73,7 @@ impl Why {
             toned(tenant, Tone::Strong),
             toned(state.as_str(), state.tone())
         )];
-        if *state == State::Ready && reasons.is_empty() {
+        if *state == State::Ready && reasons.iter().all(|entry| entry.code == "AsWanted") {
             lines.push("It is provisioned, hardened, proven and current; nothing is waited for.".to_owned());
         } else if !summary.is_empty() && reasons.iter().all(|entry| entry.message != *summary) {
             lines.push(plain(summary));
@@ -84,6 +84,8 @@ impl Why {
             let since = short_duration(now.duration_since(step.started_at.0));
             lines.push(format!("\nstep: {} (for {since}{attempt})", plain(&step.summary)));
         }
+        // That all is as wanted is said above already.
+        let reasons: Vec<&ReportEntry> = reasons.iter().filter(|entry| entry.code != "AsWanted").collect();
         if !reasons.is_empty() {
             lines.push(String::new());
         }
