@@ -293,6 +293,8 @@ fn controller_spec(program: &Path, place: &Place, kubeconfig: &Path, emulator: S
         ("FLEET_ALLOW_LOOPBACK", "true".to_owned()),
         // The emulator does in seconds what takes EKS minutes.
         ("FLEET_PACE", "1s".to_owned()),
+        // There is no other replica, so a successor of one that was killed need not wait for long.
+        ("FLEET_LEASE_DURATION", "5s".to_owned()),
         ("NO_PROXY", "127.0.0.1,localhost".to_owned()),
         ("no_proxy", "127.0.0.1,localhost".to_owned()),
     ];

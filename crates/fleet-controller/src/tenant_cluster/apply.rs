@@ -96,6 +96,7 @@ async fn failed(
     error: &StepError,
 ) -> Duration {
     let class = error.class();
+    let told = told(error);
     let why = chain(error);
     if let StepError::Tenant { source, .. } = error {
         let verdict = Verdict::fails(conditions::REACHABLE, reason::UNREACHABLE, chain(source));
@@ -108,17 +109,39 @@ async fn failed(
     context.metrics.provider_error(class.as_str());
     let uid = object.uid().unwrap_or_default();
     if class.passes_by_itself() {
-        let told = entry(Code::Retrying, Who::Nobody, format!("{}: {why}", step.summary));
-        add(status, told);
+        add(status, entry(Code::Retrying, Who::Nobody, format!("{}: {told}", step.summary)));
         return context.failures.failed(&uid);
     }
-    note_refusal(object, status, step, class.as_str(), &why, context.now());
+    note_refusal(object, status, step, class.as_str(), &told, context.now());
     add(
         status,
-        entry_with_hint(Code::Retrying, Who::Operator, format!("{}: {why}", step.summary), hint(class)),
+        entry_with_hint(Code::Retrying, Who::Operator, format!("{}: {told}", step.summary), hint(class)),
     );
-    context.tell(object, true, class.as_str(), action_name(step), why).await;
+    context.tell(object, true, class.as_str(), action_name(step), told).await;
     context.failures.failed(&uid)
+}
+
+/// What went wrong, for a status: the cloud's own words, without the step around them and the plumbing below.
+fn told(error: &StepError) -> String {
+    match error {
+        StepError::Provider { source, .. } if source.message.is_some() => source.to_string(),
+        StepError::Provider { source, .. } => chain(source),
+        StepError::Tenant { source, .. } => chain(source),
+        StepError::NoWay { .. } => chain(error),
+    }
+}
+
+/// Says of every refusal in the report who can act: it passes only when somebody does.
+pub(super) fn name_who_can_act(status: &mut TenantClusterStatus) {
+    let refused = [ErrorClass::Denied, ErrorClass::Invalid, ErrorClass::LimitReached, ErrorClass::NotOurs];
+    for failure in &status.failures {
+        let Some(class) = refused.into_iter().find(|class| class.as_str() == failure.code) else { continue };
+        let about = status.report.iter_mut().filter(|one| one.message.starts_with(&failure.step));
+        for one in about.filter(|one| one.hint.is_none()) {
+            one.who = Who::Operator.as_str().to_owned();
+            one.hint = Some(hint(class).to_owned());
+        }
+    }
 }
 
 /// What an operator can do about a refusal.
@@ -147,5 +170,42 @@ fn action_name(step: &Step) -> &'static str {
     match &step.action {
         Action::Eks(action) => action.operation(),
         Action::DrainWorkloads => "DrainWorkloads",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use fleet_api::v1alpha1::StepFailure;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_says_who_can_act_and_a_fault_of_the_cloud_does_not() {
+        let failure = |step: &str, code: &str| StepFailure {
+            step: step.to_owned(),
+            attempts: 1,
+            code: code.to_owned(),
+            message: String::new(),
+            last_at: Time(jiff::Timestamp::UNIX_EPOCH),
+            seen_as: None,
+            retry: None,
+            wish: None,
+        };
+        let mut status = TenantClusterStatus {
+            failures: vec![
+                failure("create-cluster", "Denied"),
+                failure("update-version", "PodEvictionFailure"),
+            ],
+            report: vec![
+                entry(Code::Retrying, Who::Nobody, "create-cluster failed 1 times"),
+                entry(Code::Retrying, Who::Nobody, "update-version failed 1 times"),
+            ],
+            ..TenantClusterStatus::default()
+        };
+        name_who_can_act(&mut status);
+        let who: Vec<&str> = status.report.iter().map(|one| one.who.as_str()).collect();
+        assert_eq!(who, ["operator", "nobody"]);
+        assert!(status.report[0].hint.as_deref().unwrap().contains("permission"));
     }
 }

@@ -60,6 +60,7 @@ pub(crate) async fn reconcile(
     let now = context.now();
     let generation = object.metadata.generation;
     plan.record(&mut status, generation, now);
+    apply::name_who_can_act(&mut status);
     baseline::harden(&context, &object, &target, &plan, &mut status);
     if deleting {
         delete::write_receipt(&context, &object, &status, &seen, plan.deleted).await?;

@@ -1,5 +1,5 @@
-//! The whole life of a tenant, under the permissions of the manifests: created, hardened, proven, watched over a
-//! restart, repaired, deleted with a receipt.
+//! The whole life of a tenant, under the permissions of the manifests: created, hardened, proven, repaired, upgraded,
+//! watched over a restart, deleted with a receipt.
 
 use std::{
     collections::BTreeSet,
@@ -9,7 +9,7 @@ use std::{
 use fleet_api::{
     ClusterName, conditions, labels,
     receipt::DeletionReceipt,
-    v1alpha1::{Tenant, TenantCluster},
+    v1alpha1::{Tenant, TenantCluster, VersionChannel},
 };
 use fleet_provider::fake::FakeEks;
 use k8s_openapi::{
@@ -23,13 +23,14 @@ use k8s_openapi::{
 };
 use kube::{
     Api, Client, ResourceExt as _,
-    api::{DeleteParams, ListParams, PostParams},
+    api::{DeleteParams, ListParams, Patch, PatchParams, PostParams},
 };
 use local_control_plane::{ControlPlane, Minor};
+use serde_json::json;
 
 use crate::{
     process::{Options, PLAIN, Process},
-    support::{Hub, config, fleet, quick_cloud, tenant, tenant_has, until},
+    support::{Hub, cluster_has, config, fleet, quick_cloud, tenant, tenant_has, until},
 };
 
 /// Group, resource and verb.
@@ -38,7 +39,7 @@ type Asked = BTreeSet<(String, String, String)>;
 #[tokio::test(flavor = "multi_thread")]
 async fn a_tenant_is_hardened_watched_and_deleted_with_no_more_than_the_permissions_of_the_manifests() {
     let hub = Hub::start().await;
-    let plane = hub.plane.etcd.control_plane("tenant", Minor::V1_35).await.unwrap();
+    let mut plane = hub.plane.etcd.control_plane("tenant", Minor::V1_35).await.unwrap();
     let cloud = quick_cloud();
     hub.apply(&fleet(3)).await;
     hub.apply(&tenant("acme", "eks")).await;
@@ -80,6 +81,29 @@ async fn a_tenant_is_hardened_watched_and_deleted_with_no_more_than_the_permissi
     })
     .await;
     hub.tenant_is("acme", "the tenant is ready after the repair", is_ready).await;
+
+    // The channel moves on, and the tenant with it: proven anew on the next minor.
+    let channels: Api<VersionChannel> = Api::all(hub.admin.clone());
+    let next = json!({ "spec": { "versions": [{ "version": "1.35" }, { "version": "1.36" }] } });
+    channels.patch("stable", &PatchParams::default(), &Patch::Merge(&next)).await.unwrap();
+    until("the cloud has the next minor", || async {
+        let clusters = cloud.clusters();
+        clusters.first().is_some_and(|cluster| cluster.version.to_string() == "1.36").then_some(())
+    })
+    .await;
+    plane.restart_as(Minor::V1_36).await.unwrap();
+    let upgraded = hub
+        .tenant_is("acme", "the tenant is ready on the next minor", |tenant| {
+            let version = tenant.status.as_ref().and_then(|status| status.version);
+            is_ready(tenant) && version.is_some_and(|version| version.to_string() == "1.36")
+        })
+        .await;
+    let status = hub
+        .cluster_is("acme", "the upgrade is over", |cluster| cluster_has(cluster, conditions::UP_TO_DATE))
+        .await
+        .status
+        .unwrap();
+    assert!(status.step.is_none() && status.last_update.is_some(), "{status:?} {upgraded:?}");
     again.stop().await;
 
     // A restart over an unchanged tenant writes to nobody.
