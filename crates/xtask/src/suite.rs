@@ -135,7 +135,8 @@ fn tests() -> Result<()> {
 
 /// Runs the benchmarks in a release build: figures of a debug build would say nothing.
 pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
-    let programs = ["--package", "fleet-controller", "--package", "eks-emulator", "--bins"];
+    let programs =
+        ["--package", "fleet-cli", "--package", "fleet-controller", "--package", "eks-emulator", "--bins"];
     must(cargo(["build", "--release"])?.args(programs))?;
     let mut command = cargo(["run", "--release", "--package", "fleet-tests", "--bin", "fleet-bench", "--"])?;
     must(command.args(arguments))?;
