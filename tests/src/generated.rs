@@ -29,11 +29,7 @@ pub fn files() -> Result<Vec<GeneratedFile>> {
         files
             .push(GeneratedFile { path: format!("deploy/controller/{name}"), text: format!("{HEAD}{text}") });
     }
-    let head = HEAD.replace("# ", "<!-- ").replace(".\n", ". -->\n");
-    files.push(GeneratedFile {
-        path: "docs/cli.md".to_owned(),
-        text: format!("{head}\n{}", fleet_cli::reference_markdown()),
-    });
+    files.push(GeneratedFile { path: "docs/cli.md".to_owned(), text: fleet_cli::reference_markdown() });
     Ok(files)
 }
 
