@@ -5,6 +5,7 @@
 mod hub;
 
 use fleet_api::KubernetesVersion;
+use fleet_provider::fake::{Fault, FaultRule};
 use hub::{Crash, Hub, class, spec};
 use proptest::prelude::*;
 use serde_json::json;
@@ -169,6 +170,69 @@ proptest! {
             assert_eq!(clusters.len(), 1);
             assert_eq!(clusters[0].version, KubernetesVersion::from_minor(36));
             assert_eq!(clusters[0].logging.len(), if logging { 2 } else { 5 });
+            hub.delete();
+            assert!(hub.settle().await.deleted);
+            assert_eq!(hub.eks.clusters().len(), 0);
+            assert_eq!(hub.eks.launch_templates(), 0);
+            assert_eq!(hub.faults, Vec::<String>::new());
+        });
+    }
+}
+
+/// What can go wrong with a call or a look.
+fn any_fault() -> impl Strategy<Value = FaultRule> {
+    let fault = prop_oneof![
+        Just(Fault::CrashBefore),
+        Just(Fault::CrashAfter),
+        Just(Fault::Throttle),
+        (1_u32..4).prop_map(|reads| Fault::StaleReads { reads }),
+        Just(Fault::FailedCreate),
+        Just(Fault::FailedUpdate { code: "PodEvictionFailure".to_owned() }),
+    ];
+    let operations = vec![
+        "CreateCluster",
+        "CreateNodegroup",
+        "CreateAddon",
+        "CreateAccessEntry",
+        "CreatePodIdentityAssociation",
+        "UpdateClusterVersion",
+        "UpdateNodegroupVersion",
+        "UpdateAddon",
+        "DeleteNodegroup",
+        "DeleteCluster",
+    ];
+    (prop::sample::select(operations), 0_u32..2, 1_u32..3, fault).prop_map(
+        |(operation, skip, times, fault)| FaultRule {
+            operation: Some(operation.to_owned()),
+            skip,
+            times,
+            fault,
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// Calls that break before and after their effect, throttles, stale looks, failed creations and updates: it comes
+    /// to rest as wanted all the same, with one cluster, and goes without a trace.
+    #[test]
+    fn any_faults_of_the_cloud_are_outlived(
+        auto_mode in any::<bool>(),
+        faults in prop::collection::vec(any_fault(), 1..5),
+    ) {
+        run(async {
+            let mut hub = Hub::new(spec(&class(auto_mode, false), "1.35"));
+            for fault in faults {
+                hub.eks.inject(fault);
+            }
+            hub.settle().await;
+            assert_eq!(hub.eks.clusters().len(), 1);
+            hub.edit(|spec| spec.version = KubernetesVersion::from_minor(36));
+            hub.settle().await;
+            let clusters = hub.eks.clusters();
+            assert_eq!(clusters.len(), 1);
+            assert_eq!(clusters[0].version, KubernetesVersion::from_minor(36));
             hub.delete();
             assert!(hub.settle().await.deleted);
             assert_eq!(hub.eks.clusters().len(), 0);
