@@ -74,9 +74,10 @@ fn conditions(arguments: &Arguments, bundle: &Bundle) -> Result<String> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model =
         cpu.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("an unknown processor");
+    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
     let cores = std::thread::available_parallelism()?;
     Ok(format!(
-        "Printed by `cargo xtask bench` on {} ({cores} cores, {model}), in a release build. {} control planes of \
+        "Printed by `cargo xtask bench` on {} ({cores} cores, {model}), in a {build} build. {} control planes of \
          Kubernetes 1.36 with one etcd (without fsync), engine, kubectl and servers on the same cores. The bundle is that of \
          `acme-payments` of the example fleet: {} objects, {} probes. One run, no warm-up.\n",
         jiff::Zoned::now().date(),
