@@ -125,6 +125,7 @@ impl State {
             return Work::Prune(revoked);
         }
 
+        let leaving = self.leaving_namespaces();
         for phase in Phase::ALL {
             if phase > Phase::Admission && !self.markers.is_passable(now) {
                 if self.markers.is_due(now) {
@@ -148,7 +149,7 @@ impl State {
             let mut due = Vec::new();
             for (at, slot) in self.slots.iter().enumerate().filter(|(_, slot)| slot.phase == phase) {
                 let unread = self.kinds.get(slot.kind).is_none_or(|kind| !kind.read);
-                if unread {
+                if unread || (!leaving.is_empty() && self.is_inside(at, &leaving)) {
                     continue;
                 }
                 if slot.need == Need::Nothing {
@@ -179,6 +180,12 @@ impl State {
             return Work::Prune(stale);
         }
         Work::Wait(soonest)
+    }
+
+    /// Whether an object lives in one of these namespaces.
+    fn is_inside(&self, at: usize, namespaces: &[&str]) -> bool {
+        let object = self.bundle.as_ref().and_then(|bundle| bundle.objects.get(at));
+        object.and_then(|object| object.namespace.as_deref()).is_some_and(|name| namespaces.contains(&name))
     }
 
     fn unsettled_quotas(&self) -> Vec<usize> {
@@ -422,6 +429,33 @@ mod tests {
         assert!(state.stale.is_empty());
         assert_eq!(state.kept_namespaces.iter().collect::<Vec<_>>(), ["acme"]);
         assert_eq!(state.next(now), Work::Restore(vec![0]));
+    }
+
+    #[test]
+    fn nothing_is_written_into_a_namespace_that_is_being_deleted_and_its_end_ends_the_fights_in_it() {
+        let now = Instant::now();
+        let mut objects = whole();
+        objects[2].namespace = Some("acme".to_owned());
+        let bundle = bundle("r", objects);
+        let mut state = read(&bundle, true, |_| true);
+        state.quotas.open = true;
+        let namespaces = state.slots[0].kind;
+        let quotas = state.slots[2].kind;
+        let mut leaving = live(&bundle.objects[0], 9)["metadata"].clone();
+        leaving["deletionTimestamp"] = json!("2026-11-24T00:00:00Z");
+        let mut quota = live(&bundle.objects[2], 8)["metadata"].clone();
+        quota["namespace"] = json!("acme");
+
+        state.slots[2].repairs.give_up(now, "whoever deletes it");
+        state.take_change(namespaces, &leaving);
+        state.take_loss(quotas, &quota);
+        assert_eq!(state.slots[2].need, Need::Write);
+        assert_eq!(state.next(now), Work::Restore(vec![0]), "the namespace is looked at, the quota waits");
+        state.take_loss(namespaces, &leaving);
+        assert_eq!(state.slots[2].repairs.fights(), None);
+        assert_eq!(state.next(now), Work::Restore(vec![0]));
+        done(&mut state, 0);
+        assert_eq!(state.next(now), Work::Restore(vec![2]));
     }
 
     #[test]

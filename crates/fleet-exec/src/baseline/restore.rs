@@ -31,13 +31,20 @@ pub(crate) struct Live {
     pub(crate) version: String,
     /// From [`trace`].
     pub(crate) trace: u64,
+    /// Whether it is being deleted and not yet gone.
+    pub(crate) leaving: bool,
 }
 
 impl Live {
     /// Reads what identifies an object from its metadata; `None` when it is no metadata.
     pub(crate) fn of(metadata: &Value) -> Option<Self> {
         let text = |field: &str| metadata.get(field).and_then(Value::as_str).map(str::to_owned);
-        Some(Self { uid: text("uid")?, version: text("resourceVersion")?, trace: trace(metadata) })
+        Some(Self {
+            uid: text("uid")?,
+            version: text("resourceVersion")?,
+            trace: trace(metadata),
+            leaving: metadata.get("deletionTimestamp").is_some(),
+        })
     }
 }
 

@@ -340,14 +340,29 @@ impl State {
         }
     }
 
-    /// What failed because its namespace was on its way out can be tried again at once.
+    /// What failed because its namespace was on its way out can be tried again at once. What went with the namespace
+    /// was deleted by the server's own controller: the fight, if there is one, is over the namespace.
     fn namespace_lost(&mut self, name: Option<&str>) {
         let Some(bundle) = &self.bundle else { return };
         for (slot, object) in self.slots.iter_mut().zip(&bundle.objects) {
-            if object.namespace.as_deref() == name {
+            if object.namespace.is_some() && object.namespace.as_deref() == name {
                 slot.fault = None;
+                slot.repairs = Repairs::default();
             }
         }
+    }
+
+    /// The namespaces of the bundle that are being deleted. Nothing can be made in them before they are gone.
+    pub(crate) fn leaving_namespaces(&self) -> Vec<&str> {
+        let Some(bundle) = &self.bundle else { return Vec::new() };
+        self.slots
+            .iter()
+            .zip(&bundle.objects)
+            .filter(|(slot, object)| {
+                object.kind == "Namespace" && slot.live.as_ref().is_some_and(|live| live.leaving)
+            })
+            .map(|(_, object)| object.name.as_str())
+            .collect()
     }
 
     /// Notes that a request about a kind failed.
