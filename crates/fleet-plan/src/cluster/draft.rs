@@ -1,6 +1,6 @@
 //! A plan in the making: the one place where steps get their tokens, their windows and their tries.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleet_api::{
     conditions::{self, Verdict, reason},
@@ -16,7 +16,7 @@ use fleet_api::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{ClusterPlan, attention, begins_update, memory};
+use super::{ClusterPlan, attention, begins_update, intent, memory};
 use crate::{
     report::{Code, Who, entry, entry_with_hint, settle},
     windows::{self, Closed, Permission},
@@ -85,7 +85,11 @@ pub(super) struct Draft<'a> {
     pub(super) focus: Focus,
     pub(super) enterable: bool,
     pub(super) deleted: bool,
+    /// Whether every part was planned, and not only what comes before a wait.
+    pub(super) planned_through: bool,
     pub(super) look_again_after: SignedDuration,
+    /// The ids of all proposals, those that are held included.
+    proposals: BTreeSet<String>,
     steps: Vec<Step>,
     update: Option<Step>,
     report: Vec<ReportEntry>,
@@ -115,7 +119,9 @@ impl<'a> Draft<'a> {
             focus: attention(cluster),
             enterable: false,
             deleted: false,
+            planned_through: false,
             look_again_after: STEADY,
+            proposals: BTreeSet::new(),
             steps: Vec::new(),
             update: None,
             report: Vec::new(),
@@ -245,6 +251,11 @@ impl<'a> Draft<'a> {
         self.standings.iter().all(|(about, ..)| *about != topic)
     }
 
+    /// True when a step of this id was proposed in this plan, planned or held.
+    pub(super) fn proposed(&self, id: &str) -> bool {
+        self.proposals.contains(id)
+    }
+
     /// The expectation that a part is as it was seen; `None` when it was not read.
     pub(super) fn as_seen(&self, part: &Part) -> Option<Expectation> {
         match self.seen.part_fingerprint(part) {
@@ -280,6 +291,7 @@ impl<'a> Draft<'a> {
     /// Puts a step into the plan, unless a window, a pause after a failure or the bound of tries holds it.
     pub(super) fn propose(&mut self, proposal: Proposal) -> Proposed {
         let Proposal { id, summary, action, expects, disruptive, minutes, topics } = proposal;
+        self.proposals.insert(id.clone());
         let Ok(wish) = content_hash(&action) else { return Proposed::Held };
         self.failures.retain(|failure| {
             failure.step != id || failure.wish.as_ref().is_none_or(|failed| *failed == wish)
@@ -461,9 +473,9 @@ impl<'a> Draft<'a> {
         if self.report.is_empty() {
             self.report.push(entry(Code::AsWanted, Who::Nobody, "the cluster is as its spec wants it"));
         }
-        // A stored intent is kept until something else begins or all is at rest: it dates what is waited for.
+        // A stored intent is kept until its effect was seen, something else begins, or all is at rest.
         if self.in_flight.is_none() && !self.standings.is_empty() {
-            self.in_flight = self.stored_step().filter(|step| step.update_id.is_none()).cloned();
+            self.in_flight = intent::still_open(&self);
         }
         let verdicts = vec![
             self.verdict(Topic::Shape, conditions::PROVISIONED, "the cluster is as its spec wants it"),
