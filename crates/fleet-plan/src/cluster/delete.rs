@@ -12,7 +12,7 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    access, addons, config,
+    access, addons, config, create,
     draft::{Draft, Proposal, Standing, Topic, eks},
     flight, nodes,
 };
@@ -230,6 +230,13 @@ fn drained(draft: &mut Draft<'_>) -> bool {
 /// The cluster is gone: templates, and what is left.
 fn gone(draft: &mut Draft<'_>) {
     let now = draft.now;
+    let intent = draft.stored_step().filter(|step| step.id == create::CREATE);
+    if intent.is_some_and(|step| flight::is_young(step, now)) {
+        // The call may have been made and not show yet: a cluster that appears after its object has gone is nobody's.
+        let message = "its creation began a moment ago, and may have been accepted without being shown yet";
+        deleting(draft, Code::WaitingForRead, Who::Cloud, message);
+        return;
+    }
     let gone_at = draft.deletion.as_mut().map_or(now, |deletion| deletion.gone_at.get_or_insert(Time(now)).0);
     draft.focus.leftovers = true;
     let seen = draft.seen;

@@ -6,7 +6,7 @@ use fleet_api::{
     v1alpha1::StepStatus,
 };
 
-use super::{create, delete, draft::Draft, version};
+use super::{create, delete, draft::Draft, flight, version};
 
 /// What a step does to a part, by its id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,9 +18,9 @@ enum Deed {
 
 /// The stored step, as long as it is not known to have ended.
 pub(super) fn still_open(draft: &Draft<'_>) -> Option<StepStatus> {
-    let step = draft.stored_step()?;
+    let step = draft.stored_step().filter(|_| !draft.deleted)?;
     let ended = match &step.update_id {
-        Some(id) => update_ended(draft.seen, id),
+        Some(id) => update_ended(draft.seen, id) && !not_shown_yet(draft, step),
         None => effect_seen(draft, step),
     };
     (!ended).then(|| step.clone())
@@ -43,6 +43,12 @@ fn update_ended(seen: &EksObservation, id: &str) -> bool {
             Seen::Absent => true,
             Seen::Unknown { .. } => false,
         }
+}
+
+/// True for an update that was accepted a moment ago, and that a look did not find.
+fn not_shown_yet(draft: &Draft<'_>, step: &StepStatus) -> bool {
+    let there = draft.seen.cluster.present().is_some_and(|one| one.status != EksClusterStatus::Deleting);
+    there && draft.seen.update == Seen::Absent && flight::is_young(step, draft.now)
 }
 
 /// True when what a step was to bring about was seen, and is not in motion any more.

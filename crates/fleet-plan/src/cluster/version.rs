@@ -194,7 +194,8 @@ fn settled(draft: &mut Draft<'_>) -> bool {
     }
     let status = draft.cluster.status.as_ref();
     let proven = status.and_then(|s| conditions::get(&s.conditions, conditions::PROVEN));
-    if proven.is_some_and(|condition| condition.status != "True") {
+    // A baseline of which nothing is known is not proven.
+    if proven.is_none_or(|condition| condition.status != "True") {
         moving.push("the proof of the baseline".to_owned());
     }
     if moving.is_empty() {

@@ -6,7 +6,7 @@ use fleet_api::{
     step::Seen,
     v1alpha1::{StepStatus, TenantCluster},
 };
-use fleet_plan::cluster::{ClusterPlan, plan};
+use fleet_plan::cluster::{ClusterPlan, begin, note_refusal, plan};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -210,4 +210,21 @@ fn an_upgrade_that_the_cluster_showed_before_its_update_ended_is_not_waited_for(
     // The step began on the 24th: what moved a day before it was an earlier hop.
     assert!(waits("2026-11-23T12:00:00Z"));
     assert!(!waits("2026-11-25T12:00:00Z"));
+}
+
+#[test]
+fn a_step_that_was_refused_is_no_longer_under_way() {
+    let (mut cluster, mut seen, now) = unproven();
+    cluster.spec.eks.as_mut().unwrap().logging.truncate(1);
+    let first = plan(&cluster, &seen, now).steps.pop().unwrap();
+    let mut status = cluster.status.clone().unwrap();
+    begin(&mut status, &first, now);
+    assert_eq!(status.step.as_ref().map(|step| step.id.as_str()), Some("config/logging"));
+    note_refusal(&cluster, &mut status, &first, "Denied", "not allowed", now);
+    assert_eq!(status.step, None);
+    cluster.status = Some(status);
+    seen.update = Seen::Absent;
+    let next = plan(&cluster, &seen, now);
+    assert_eq!((next.steps.len(), next.in_flight), (0, None));
+    assert!(next.report.iter().any(|entry| entry.code == "Retrying"), "{:?}", next.report);
 }
