@@ -256,6 +256,7 @@ fn a_creation_survives_a_kill(world: &World) {
 }
 
 fn a_deletion_survives_a_kill(world: &World) {
+    let watch = Watch::begin(world, &["acme-payments", "globex-web", "hooli-edge"]);
     world.must(&["delete", "initech-batch", "--confirm", "initech-batch"]);
     world.until_tenant("initech-batch", "is being deleted", |tenant| tenant["state"] == "deleting");
     world.kill_controller();
@@ -263,6 +264,7 @@ fn a_deletion_survives_a_kill(world: &World) {
         (!world.clusters().iter().any(|name| name.starts_with("initech-batch-"))).then_some(())
     });
     world.until_tenant("initech-batch", "is gone", Value::is_null);
+    assert_eq!(watch.until_gone("initech-batch"), BTreeSet::from(["initech-batch".to_owned()]));
     let receipt = world.must(&["receipt", "initech-batch"]);
     assert!(receipt.contains("cluster/initech-batch-") && receipt.contains("finished"), "{receipt}");
 }
@@ -318,7 +320,6 @@ fn a_broken_spec_is_refused(world: &World) {
         assert_eq!(text.matches(good).count(), 1, "`{good}` is not once in {file}");
         *text = text.replace(good, bad);
     }
-    let watch = Watch::begin(world, &["acme-payments", "globex-web"]);
     let written = written(world);
     broken.iter().for_each(|(file, text)| fs::write(demo.join(file), text).unwrap());
     for command in [&["apply", "--yes"][..], &["plan"], &["validate"]] {
@@ -337,7 +338,6 @@ fn a_broken_spec_is_refused(world: &World) {
     }
     before.iter().for_each(|(file, text)| fs::write(demo.join(file), text).unwrap());
     assert_eq!(self::written(world), written, "a broken spec changed something");
-    assert_eq!(watch.until_ready("acme-payments"), BTreeSet::new());
 }
 
 /// Line and column of a text that is once in another, both from 1.
