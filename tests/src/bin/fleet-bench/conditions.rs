@@ -79,18 +79,18 @@ impl Conditions {
     }
 
     fn shared(&self) -> String {
-        let after = self.others_after_cores.unwrap_or_default();
-        let most = self.others_before_cores.max(after);
-        let judgement = if most > SHARED_FROM * self.cores as f64 {
+        let before = self.others_before_cores;
+        let after = self.others_after_cores;
+        let judgement = if before.max(after.unwrap_or_default()) > SHARED_FROM * self.cores as f64 {
             "SHARED with other work, and every figure suffers from it"
         } else {
             "not shared"
         };
+        let seconds = LOOK.as_secs();
+        let after =
+            after.map(|cores| format!(" and {cores:.2} in the {seconds} s after")).unwrap_or_default();
         format!(
-            "Other programs used {:.2} cores in the {} s before and {after:.2} in the {} s after: the machine was {judgement}.",
-            self.others_before_cores,
-            LOOK.as_secs(),
-            LOOK.as_secs(),
+            "Other programs used {before:.2} cores in the {seconds} s before{after}: the machine was {judgement}."
         )
     }
 }

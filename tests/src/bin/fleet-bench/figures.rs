@@ -73,6 +73,20 @@ impl Spread {
         self.0.get(rank.saturating_sub(1)).copied().unwrap_or_default()
     }
 
+    /// The middle value; of an even number, the mean of the two in the middle.
+    pub(crate) fn median(&self) -> Duration {
+        let half = self.0.len() / 2;
+        let upper = self.0.get(half).copied().unwrap_or_default();
+        match half.checked_sub(1).and_then(|lower| self.0.get(lower)) {
+            Some(lower) if self.0.len().is_multiple_of(2) => (*lower + upper) / 2,
+            _ => upper,
+        }
+    }
+
+    pub(crate) fn min(&self) -> Duration {
+        self.at(0.0)
+    }
+
     pub(crate) fn max(&self) -> Duration {
         self.at(1.0)
     }
@@ -108,5 +122,15 @@ mod tests {
         assert_eq!(spread.at(0.99), Duration::from_millis(198));
         assert_eq!(spread.max(), Duration::from_millis(200));
         assert_eq!(Spread::of(Vec::new()).max(), Duration::ZERO);
+    }
+
+    #[test]
+    fn the_median_lies_in_the_middle() {
+        let of = |numbers: &[u64]| {
+            Spread::of(numbers.iter().copied().map(Duration::from_millis).collect()).median()
+        };
+        assert_eq!(of(&[9, 1, 4]), Duration::from_millis(4));
+        assert_eq!(of(&[9, 1, 4, 6]), Duration::from_millis(5));
+        assert_eq!(of(&[]), Duration::ZERO);
     }
 }

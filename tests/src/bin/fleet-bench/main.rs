@@ -202,10 +202,12 @@ fn method(arguments: &Arguments, bundle: &Bundle) -> String {
         "Engine, kubectl, servers and one etcd share the cores. The bundle is that of `{TENANT}` of the example fleet, \
          composed and rendered as the product does it: {} objects, {} of them applied by both sides, {} probes. Before \
          every pass the same {} servers are started anew over empty data and left alone for 5 s; the engine begins the \
-         first, third and every odd round, kubectl the others; the median of {} rounds is told. Both are cold: the clock \
+         first, third and every odd round, kubectl the others; the median of {} rounds is told, and after each pass an \
+         independent client finds every object on every cluster. Both are cold: the clock \
          of the engine holds rendering, connecting and reading; that of kubectl its start, connecting, discovery (its \
          home is empty) and its file. kubectl waits for nothing; an engine waits until policies bite and quotas are live, \
-         and begins its probes while others still apply. An object is deleted by another client, from a cluster at \
+         and begins its probes while others still apply. The no-op pass sets a bundle that was rendered anew and is \
+         equal, then the same one again. An object is deleted by another client, from a cluster at \
          rest, and counts as back when that client's own watch sees it with the labels that it should have; namespaces \
          are not deleted.",
         bundle.objects.len(),

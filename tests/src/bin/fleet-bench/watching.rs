@@ -51,7 +51,7 @@ pub(crate) async fn nothing_to_do(
     figures.add(
         "noOpRequests",
         format!(
-            "requests to {} tenants when an equal bundle, rendered anew, is set, the same one once more, and in {} s of rest",
+            "no-op: requests to {} tenants when an equal bundle and the same one are set, and in {} s of rest",
             kept.len(),
             quiet.as_secs()
         ),
@@ -139,13 +139,12 @@ pub(crate) async fn repairs(
     add(
         "driftToRepair",
         format!(
-            "drift to repair, {deletions} deletions of {distinct} different objects over {} clusters, from the delete \
-             call until a watch of another client sees the object back",
+            "drift to repair, {deletions} deletions ({distinct} objects, {} clusters), from the delete call",
             kept.len()
         ),
         times,
     );
-    add("driftSeenToRepair", "the same from when that watch saw the deletion".to_owned(), after_sight);
+    add("driftSeenToRepair", "the same from when the observer saw the deletion".to_owned(), after_sight);
     let each = (writes(kept) - before) as f64 / deletions.max(1) as f64;
     figures.add(
         "writesPerRepair",
