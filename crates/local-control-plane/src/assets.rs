@@ -10,8 +10,9 @@ use tokio::process::Command;
 
 use crate::{
     error::Error,
-    go_build::{self, Progress},
+    go_build,
     minor::{Minor, RELEASES, Release},
+    progress::Progress,
 };
 
 const NAMED: &str = "FLEET_SANDBOX_ASSETS";
@@ -256,15 +257,8 @@ async fn asked_version(program: &Path) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
-
-    fn place_program(dir: &Path, name: &str, script: &str) {
-        fs::create_dir_all(dir).unwrap();
-        fs::write(dir.join(name), format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o755)).unwrap();
-    }
+    use crate::fake_program::place_program;
 
     fn place_servers(dir: &Path, version: &str) {
         place_program(dir, "kube-apiserver", &format!("echo Kubernetes {version}"));

@@ -31,6 +31,18 @@ pub enum Error {
         /// The command that gets it.
         get_it: String,
     },
+    /// A program is on this machine, and too old.
+    #[error("{} is {found}, and {needed}", program.display())]
+    OldTool {
+        /// Where it is.
+        program: PathBuf,
+        /// What it is, such as `Go 1.20.14`.
+        found: String,
+        /// What is needed and what for, as the rest of a sentence.
+        needed: String,
+        /// The command that gets a newer one.
+        get_it: String,
+    },
     /// A folder that was named explicitly does not hold the servers that it should.
     #[error("{variable} is {}, but no {missing} is there", dir.display())]
     AssetsIncomplete {
@@ -149,7 +161,7 @@ impl Error {
     /// What a person can do about it, as one imperative with the command, when there is something.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::MissingTool { get_it, .. } => Some(get_it.clone()),
+            Self::MissingTool { get_it, .. } | Self::OldTool { get_it, .. } => Some(get_it.clone()),
             Self::AssetsIncomplete { variable, .. } => {
                 Some(format!("unset {variable} to use the cache, or to build the servers with Go"))
             }

@@ -2,10 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    env, fmt, fs,
+    fs,
     fs::{File, OpenOptions},
     io::{Seek, Write},
-    path::{Path, PathBuf},
+    path::Path,
     process::Stdio,
     thread,
     time::{Duration, Instant},
@@ -15,83 +15,20 @@ use rustix::fs::{FlockOperation, flock};
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::Command,
+    time::MissedTickBehavior,
 };
 
 use crate::{
     error::Error,
+    go_tool::{find_go, go_dirs},
     minor::Release,
     private_files::{create_private_dir, read_if_there},
+    progress::{Estimate, Progress},
 };
 
-/// Measured: 4.5 minutes per minor on 2 cores, from an empty build cache.
-const CORE_MINUTES_PER_BUILD: usize = 9;
-const REPORT_EVERY: Duration = Duration::from_secs(2);
+const REPORT_EVERY: Duration = Duration::from_secs(10);
 const LOCK_ASKED_EVERY: Duration = Duration::from_secs(1);
 const KEPT_OUTPUT_LINES: usize = 30;
-
-/// What is being done to get servers.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Progress {
-    /// Another process builds; this one waits for it.
-    Waiting {
-        /// The other process, if it said who it is.
-        builder: Option<u32>,
-    },
-    /// The Go modules of a version are being fetched.
-    Fetching {
-        /// The version, such as `v1.36.3`.
-        version: String,
-        /// How long fetching and building are expected to take the first time.
-        about_minutes: usize,
-    },
-    /// A version is being compiled.
-    Compiling {
-        /// The version.
-        version: String,
-        /// Packages compiled so far. Those that Go has in its own cache are not compiled again.
-        packages: usize,
-        /// Packages that the servers are made of.
-        of: usize,
-        /// Since the start of the build.
-        elapsed: Duration,
-    },
-    /// A version is in the cache.
-    Built {
-        /// The version.
-        version: String,
-        /// Its folder.
-        dir: PathBuf,
-        /// How long it took.
-        took: Duration,
-    },
-}
-
-impl fmt::Display for Progress {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Waiting { builder: Some(pid) } => {
-                write!(f, "another process (pid {pid}) is building the servers; waiting for it")
-            }
-            Self::Waiting { builder: None } => {
-                f.write_str("another process is building the servers; waiting for it")
-            }
-            Self::Fetching { version, about_minutes } => write!(
-                f,
-                "building Kubernetes {version} with Go, which takes about {about_minutes} minutes the first time \
-                 on an idle machine; fetching its modules"
-            ),
-            Self::Compiling { version, packages, of, elapsed } => write!(
-                f,
-                "building Kubernetes {version}: {packages} of at most {of} packages compiled after {} s",
-                elapsed.as_secs()
-            ),
-            Self::Built { version, dir, took } => {
-                write!(f, "built Kubernetes {version} in {} s into {}", took.as_secs(), dir.display())
-            }
-        }
-    }
-}
 
 /// Builds a release into the cache, unless another process does so first.
 ///
@@ -101,7 +38,16 @@ pub(crate) async fn install(
     cache: &Path,
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<(), Error> {
-    let go = find_go(release, &go_dirs())?;
+    let go = find_go(release, &go_dirs()).await?;
+    install_with(&go, release, cache, progress).await
+}
+
+async fn install_with(
+    go: &Path,
+    release: Release,
+    cache: &Path,
+    progress: &(dyn Fn(Progress) + Send + Sync),
+) -> Result<(), Error> {
     create_private_dir(cache)?;
     let target = cache.join(release.version());
     let before = modified(&target);
@@ -121,7 +67,7 @@ pub(crate) async fn install(
     };
     write("go.mod", release.go_mod)?;
     write("go.sum", release.go_sum)?;
-    let built = compile(release, &go, &module, &out, started, progress).await;
+    let built = compile(release, go, &module, &out, started, progress).await;
     if built.is_ok() {
         // Go names a program after its package's folder, which for etcd is `server`.
         let server = out.join("server");
@@ -155,31 +101,6 @@ fn remove_unfinished(cache: &Path) -> Result<(), Error> {
     Ok(())
 }
 
-/// Where Go may be: on `PATH`, or where Go's own instructions put it.
-fn go_dirs() -> Vec<PathBuf> {
-    let mut dirs: Vec<PathBuf> =
-        env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
-    dirs.push(PathBuf::from("/usr/local/go/bin"));
-    dirs
-}
-
-fn find_go(release: Release, dirs: &[PathBuf]) -> Result<PathBuf, Error> {
-    dirs.iter().map(|dir| dir.join("go")).find(|go| go.is_file()).ok_or_else(|| {
-        let version = release.go_version();
-        let machine = if cfg!(target_arch = "aarch64") { "arm64" } else { "amd64" };
-        Error::MissingTool {
-            tool: "go",
-            purpose: format!("to build the Kubernetes {} servers", release.version()),
-            looked: "PATH and /usr/local/go/bin".to_owned(),
-            get_it: format!(
-                "install Go {version} or later: `curl -fsSL \
-                 https://go.dev/dl/go{version}.linux-{machine}.tar.gz | sudo tar -C /usr/local -xz`, or name \
-                 a folder with the servers in FLEET_SANDBOX_ASSETS"
-            ),
-        }
-    })
-}
-
 async fn compile(
     release: Release,
     go: &Path,
@@ -189,11 +110,8 @@ async fn compile(
     progress: &(dyn Fn(Progress) + Send + Sync),
 ) -> Result<(), Error> {
     let version = release.version().to_owned();
-    let cores = thread::available_parallelism().map_or(1, usize::from);
-    progress(Progress::Fetching {
-        version: version.clone(),
-        about_minutes: CORE_MINUTES_PER_BUILD.div_ceil(cores),
-    });
+    let estimate = Estimate::on(thread::available_parallelism().map_or(1, usize::from));
+    progress(Progress::Fetching { version: version.clone(), programs: release.programs(), estimate });
     let list = go_command(go, module).args(["list", "-deps", "tool"]).output().await;
     let list = list.map_err(|source| spawn_error(go, source))?;
     if !list.status.success() {
@@ -206,20 +124,28 @@ async fn compile(
     build.args(["build", "-v", "-trimpath", "-ldflags", &link_flags(release), "-o"]).arg(out).arg("tool");
     let mut child = build.stderr(Stdio::piped()).spawn().map_err(|source| spawn_error(go, source))?;
     let mut packages = 0;
-    let mut reported = Instant::now();
     let mut output = VecDeque::new();
     if let Some(stderr) = child.stderr.take() {
         let mut lines = BufReader::new(stderr).lines();
-        while let Some(line) = lines.next_line().await.map_err(|source| spawn_error(go, source))? {
-            packages += 1;
-            if reported.elapsed() > REPORT_EVERY {
-                reported = Instant::now();
-                let elapsed = started.elapsed();
-                progress(Progress::Compiling { version: version.clone(), packages, of, elapsed });
-            }
-            output.push_back(line);
-            if output.len() > KEPT_OUTPUT_LINES {
-                output.pop_front();
+        // The first tick comes at once; the later ones also while one package, or the linker, takes long.
+        let mut ticks = tokio::time::interval(REPORT_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            tokio::select! {
+                biased;
+                _ = ticks.tick() => {
+                    let elapsed = started.elapsed();
+                    let version = version.clone();
+                    progress(Progress::Compiling { version, packages, of, elapsed, estimate });
+                }
+                line = lines.next_line() => {
+                    let Some(line) = line.map_err(|source| spawn_error(go, source))? else { break };
+                    packages += 1;
+                    output.push_back(line);
+                    if output.len() > KEPT_OUTPUT_LINES {
+                        output.pop_front();
+                    }
+                }
             }
         }
     }
@@ -290,10 +216,10 @@ impl BuildLock {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Mutex;
+    use std::{path::PathBuf, sync::Mutex};
 
     use super::*;
-    use crate::minor::RELEASES;
+    use crate::{fake_program::place_program, minor::RELEASES};
 
     #[test]
     fn the_version_is_linked_in_whole() {
@@ -302,16 +228,45 @@ mod tests {
         assert!(flags.contains(".gitMinor=35 "), "{flags}");
     }
 
-    #[test]
-    fn missing_go_is_named_with_the_command_that_gets_it() {
-        let error = find_go(RELEASES[1], &[PathBuf::from("/nowhere")]).unwrap_err();
-        let message = error.to_string();
-        assert!(message.starts_with("`go` is needed to build the Kubernetes v1.36."), "{message}");
-        let hint = error.hint().unwrap();
-        assert!(
-            hint.contains("install Go 1.26.0 or later: `curl -fsSL https://go.dev/dl/go1.26.0."),
-            "{hint}"
+    /// A Go that fetches nothing and makes empty programs.
+    fn place_go(dir: &Path, build: &str) -> PathBuf {
+        let script = format!(
+            "if [ $1 = list ]; then echo one; echo two; exit; fi\n\
+             for last; do [ \"$before\" = -o ] && out=$last; before=$last; done\n{build}"
         );
+        place_program(dir, "go", &script);
+        dir.join("go")
+    }
+
+    #[tokio::test]
+    async fn a_build_tells_how_far_it_is_and_fills_the_cache_in_one_step() {
+        let dir = tempfile::tempdir().unwrap();
+        let go = place_go(dir.path(), "echo one >&2; echo two >&2; touch $out/server $out/kube-apiserver");
+        let cache = dir.path().join("cache");
+        let told = Mutex::new(Vec::new());
+        let tell = |progress| told.lock().unwrap().push(progress);
+        install_with(&go, RELEASES[1], &cache, &tell).await.unwrap();
+        let home = cache.join(RELEASES[1].version());
+        assert!(home.join("etcd").is_file() && home.join("kube-apiserver").is_file());
+        let left = fs::read_dir(&cache).unwrap().flatten().map(|entry| entry.file_name());
+        assert!(!left.into_iter().any(|name| name.to_string_lossy().starts_with(UNFINISHED)));
+        let told = told.into_inner().unwrap();
+        let Some(Progress::Fetching { programs, .. }) = told.first() else { panic!("{told:?}") };
+        assert_eq!(programs, &["etcd", "kube-apiserver", "kube-controller-manager", "kubectl"]);
+        assert!(matches!(told[1], Progress::Compiling { of: 2, .. }), "{told:?}");
+        assert!(matches!(told.last(), Some(Progress::Built { .. })), "{told:?}");
+    }
+
+    #[tokio::test]
+    async fn a_build_that_fails_says_what_go_said_and_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let go = place_go(dir.path(), "echo no route to the proxy >&2; exit 3");
+        let cache = dir.path().join("cache");
+        let error = install_with(&go, RELEASES[0], &cache, &|_| ()).await.unwrap_err();
+        assert!(error.to_string().ends_with("no route to the proxy"), "{error}");
+        assert!(error.hint().unwrap().contains("go env GOPROXY"));
+        let left: Vec<_> = fs::read_dir(&cache).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        assert_eq!(left, [".build.lock"]);
     }
 
     #[tokio::test]

@@ -109,6 +109,18 @@ impl Release {
         self.required("go ").unwrap_or("1.26.0")
     }
 
+    /// The programs that its module builds, by the names that they have in the cache.
+    pub(crate) fn programs(&self) -> Vec<String> {
+        let tools = self.go_mod.lines().skip_while(|line| *line != "tool (").skip(1);
+        tools
+            .take_while(|line| *line != ")")
+            .map(|line| match line.trim() {
+                "go.etcd.io/etcd/server/v3" => "etcd".to_owned(),
+                package => package.rsplit('/').next().unwrap_or(package).to_owned(),
+            })
+            .collect()
+    }
+
     fn required(&self, start: &str) -> Option<&'static str> {
         let line = self.go_mod.lines().find_map(|line| line.trim().strip_prefix(start))?;
         line.split_whitespace().next()
