@@ -99,6 +99,7 @@ pub fn compose(tenant: &Tenant, sources: &Sources<'_>, now: Timestamp) -> Result
         deletion_confirmed: annotation(tenant, labels::CONFIRM_DELETION) == Some(name.as_str()),
         paused: annotation(tenant, labels::PAUSED) == Some("true"),
         eks: Some(eks),
+        rollout: None,
     };
     Ok(Composed { spec, notes })
 }

@@ -8,4 +8,5 @@ pub mod compose;
 pub mod diff;
 pub mod receipt;
 pub mod report;
+pub mod rollout;
 pub mod windows;

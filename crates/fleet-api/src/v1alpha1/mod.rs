@@ -6,10 +6,13 @@
 #![expect(clippy::duplicated_attributes, reason = "each printer column names its own type")]
 
 mod access;
+mod approval;
 mod baseline;
 mod control_exception;
 mod fleet;
 mod maintenance;
+mod rollout;
+mod rollout_member;
 mod tenant;
 mod tenant_class;
 mod tenant_cluster;
@@ -17,12 +20,20 @@ mod tenant_cluster_status;
 mod version_channel;
 
 pub use access::{AccessGrant, AccessRole};
+pub use approval::{Approval, ApprovalSpec, ApproverRole};
 pub use baseline::{
     Baseline, BaselineParameters, BaselineSpec, ExemptNamespace, ExtraTemplate, LimitDefaults, Profile,
 };
 pub use control_exception::{ControlException, ControlExceptionScope, ControlExceptionSpec};
 pub use fleet::{Brakes, Costs, Fleet, FleetDefaults, FleetSpec};
 pub use maintenance::{Freeze, Maintenance, Weekday, Window};
+pub use rollout::{
+    ApprovalGate, Gate, GateStatus, JobGate, Ledger, MemberCounts, MemberSelector, OnFailure, PrometheusGate,
+    Rollout, RolloutPhase, RolloutSpec, RolloutStatus, RolloutTarget, Run, Wave, WaveStatus,
+};
+pub use rollout_member::{
+    Evidence, MemberState, Move, MoveStage, RolloutMember, RolloutMemberSpec, RolloutMemberStatus,
+};
 pub use tenant::{
     Capacity, Compliance, EgressRule, Images, KubernetesChoice, Network, Owner, Tenant, TenantSpec,
     TenantStatus,
@@ -36,7 +47,7 @@ pub use tenant_cluster_status::{
     BaselineStatus, ComponentVersion, DeletionStatus, DrainStatus, FightStatus, ProbeCounts, ReportEntry,
     StepFailure, StepStatus, TenantClusterStatus, VersionStatus,
 };
-pub use version_channel::{OfferedVersion, VersionChannel, VersionChannelSpec};
+pub use version_channel::{ChannelUpgrades, OfferedVersion, VersionChannel, VersionChannelSpec};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::CustomResourceExt as _;
@@ -51,5 +62,8 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         Baseline::crd(),
         VersionChannel::crd(),
         ControlException::crd(),
+        Rollout::crd(),
+        RolloutMember::crd(),
+        Approval::crd(),
     ]
 }

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessGrant, Capacity, Compliance, EksClass, Images, Maintenance, Network, Owner, TenantClusterStatus,
+    AccessGrant, Capacity, Compliance, EksClass, Images, Maintenance, Move, Network, Owner,
+    TenantClusterStatus,
 };
 use crate::KubernetesVersion;
 
@@ -68,6 +69,9 @@ pub struct TenantClusterSpec {
     /// The EKS cluster to make, for classes on EKS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eks: Option<EksClass>,
+    /// What a rollout wants of the cluster. It goes before what was composed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Move>,
 }
 
 /// How a cluster is hardened: the baseline's name, and the tenant's own values.

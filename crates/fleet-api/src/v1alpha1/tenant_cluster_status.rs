@@ -5,6 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Evidence;
 use crate::{KubernetesVersion, receipt::ReceiptItem};
 
 /// What is known of one cluster. No list in it grows with the fleet or with time.
@@ -51,6 +52,9 @@ pub struct TenantClusterStatus {
     /// The hardening bundle.
     #[serde(default)]
     pub baseline: BaselineStatus,
+    /// What was seen of the cluster under the move that a rollout wants of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
 }
 
 /// The observed versions of a cluster's parts.
