@@ -1,6 +1,6 @@
 //! The rules that hold when a member's status is stored.
 
-use fleet_api::v1alpha1::{MemberState, RolloutMemberStatus};
+use fleet_api::v1alpha1::{MemberState, RolloutMemberStatus, Run};
 
 use super::{Checks, Rule, Seen, Violation, grants::failures_allowed};
 use crate::{

@@ -111,6 +111,22 @@ impl Seen<'_> {
             let text = format!("wave {} passed with {failed} failures, {tolerated} are allowed", wave.name);
             return Err(self.broken(Rule::Caps, text));
         }
+        let silent = |index: &&usize| {
+            let history = self.hub.members.get(**index);
+            history.is_some_and(|history| {
+                history.since(self.oldest()).flatten().all(|member| {
+                    member.status.state == MemberState::Skipped && member.status.offline_since.is_some()
+                })
+            })
+        };
+        let offline = members.iter().filter(silent).count();
+        if offline > 0 && (succeeded == 0 || count(failed + offline) > tolerated) {
+            let text = format!(
+                "wave {} passed with {succeeded} successes, {failed} failures and {offline} that are offline",
+                wave.name
+            );
+            return Err(self.broken(Rule::Denominator, text));
+        }
         Ok(())
     }
 
