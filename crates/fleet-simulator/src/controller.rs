@@ -26,7 +26,13 @@ impl World<'_> {
     pub(crate) fn on_wake(&mut self, index: usize) -> Result<(), Violation> {
         let (now, rest) = (self.now, self.scenario.pace.rest);
         let Some(process) = self.processes.get_mut(index) else { return Ok(()) };
+        let due =
+            process.timer.is_some_and(|at| at <= now) || process.wakes.first().is_some_and(|at| *at <= now);
+        if !due {
+            return Ok(());
+        }
         process.wakes.retain(|at| *at > now);
+        process.timer = process.timer.filter(|at| *at > now);
         if !process.alive || !process.leads || process.frozen {
             return Ok(());
         }
@@ -103,13 +109,14 @@ impl World<'_> {
         for (name, wanted) in moves {
             writes.push(Write::Move(self.member_named(&name)?, Box::new(wanted)));
         }
-        if let Some(at) = wake_at {
-            // A timer runs for a length of time; the clock only says how long.
-            let after = (at.as_millisecond() - self.now - clock).max(0);
-            self.wake(index, self.now + after + 1);
+        // A timer runs for a length of time; the clock only says how long. It takes the place of the one before.
+        let timer = wake_at.map(|at| self.now + (at.as_millisecond() - self.now - clock).max(0) + 1);
+        if let Some(at) = timer {
+            self.at(at, Event::Wake(index));
         }
         if let Some(process) = self.processes.get_mut(index) {
             process.rested_at = self.now;
+            process.timer = timer;
             process.writes = writes.into();
         }
         self.next_write(index);

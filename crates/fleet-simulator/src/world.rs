@@ -78,6 +78,8 @@ pub(crate) struct Process {
     pub(crate) synced: [Millis; 4],
     pub(crate) lost_until: [Millis; 4],
     pub(crate) wakes: BTreeSet<Millis>,
+    /// When it looks again by itself.
+    pub(crate) timer: Option<Millis>,
     pub(crate) rested_at: Millis,
     pub(crate) writes: VecDeque<Write>,
     /// After how many more writes it dies, whether the last one takes effect, and for how long it stays down.
@@ -124,6 +126,7 @@ impl<'a> World<'a> {
             synced: [scenario.start; 4],
             lost_until: [0; 4],
             wakes: BTreeSet::new(),
+            timer: None,
             rested_at: 0,
             writes: VecDeque::new(),
             crash: None,

@@ -11,7 +11,7 @@ use std::{
 };
 
 use clap::Parser;
-use fleet_simulator::{Scenario, large, replay, run, scenario, shrink};
+use fleet_simulator::{Scenario, Violation, large, replay, run, scenario, shrink};
 
 /// Run seeded rollouts in a simulated world of faults, and check every rule after every write
 #[derive(Parser)]
@@ -76,7 +76,7 @@ fn run_all(arguments: &Arguments) -> ExitCode {
     let next = AtomicU64::new(0);
     let ticks = AtomicU64::new(0);
     let ends: Mutex<std::collections::BTreeMap<String, u64>> = Mutex::default();
-    let broken: Mutex<Vec<u64>> = Mutex::default();
+    let broken: Mutex<Vec<(u64, Violation)>> = Mutex::default();
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
@@ -90,8 +90,8 @@ fn run_all(arguments: &Arguments) -> ExitCode {
                     ticks.fetch_add(outcome.ticks, Ordering::Relaxed);
                     let phase = format!("{:?}", outcome.phase);
                     *ends.lock().unwrap_or_else(PoisonError::into_inner).entry(phase).or_default() += 1;
-                    if outcome.violation.is_some() {
-                        broken.lock().unwrap_or_else(PoisonError::into_inner).push(seed);
+                    if let Some(violation) = outcome.violation {
+                        broken.lock().unwrap_or_else(PoisonError::into_inner).push((seed, violation));
                     }
                 }
             });
@@ -100,7 +100,7 @@ fn run_all(arguments: &Arguments) -> ExitCode {
     let took = began.elapsed().as_secs_f64();
     let ends = ends.into_inner().unwrap_or_else(PoisonError::into_inner);
     let mut broken = broken.into_inner().unwrap_or_else(PoisonError::into_inner);
-    broken.sort_unstable();
+    broken.sort_unstable_by_key(|(seed, _)| *seed);
     println!(
         "{} rollouts in {took:.1} s on {threads} threads ({:.0} per second), {} ticks",
         arguments.seeds,
@@ -109,12 +109,14 @@ fn run_all(arguments: &Arguments) -> ExitCode {
     );
     let ends: Vec<String> = ends.iter().map(|(phase, count)| format!("{phase} {count}")).collect();
     println!("ended: {}", ends.join(", "));
-    let Some(first) = broken.first() else {
+    let Some((first, _)) = broken.first() else {
         println!("no rule was broken");
         return ExitCode::SUCCESS;
     };
-    let seeds: Vec<String> = broken.iter().take(20).map(u64::to_string).collect();
-    println!("{} of them broke a rule: {}", broken.len(), seeds.join(", "));
+    println!("{} of them broke a rule:", broken.len());
+    for (seed, violation) in broken.iter().take(40) {
+        println!("seed {seed}: {}: {}", violation.rule.sentence(), violation.text);
+    }
     show(arguments, *first);
     ExitCode::FAILURE
 }

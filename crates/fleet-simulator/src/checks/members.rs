@@ -47,12 +47,20 @@ impl Seen<'_> {
     }
 
     fn began(&self, checks: &Checks, index: usize, status: &RolloutMemberStatus) -> Result<(), Violation> {
-        if checks.granted.contains(&(status.granted_by, index)) {
-            return Ok(());
+        // One that was left out because it was offline takes part again when it is heard of.
+        let back_again = self.lately(index, |state| state == MemberState::Skipped);
+        if !checks.granted.contains(&(status.granted_by, index)) && !back_again {
+            let text =
+                format!("{} began by entry {}, which does not name it", self.name(index), status.granted_by);
+            return Err(self.broken(Rule::Caps, text));
         }
-        let text =
-            format!("{} began by entry {}, which does not name it", self.name(index), status.granted_by);
-        Err(self.broken(Rule::Caps, text))
+        let mut rollouts = self.hub.rollout.since(self.oldest()).flatten();
+        if !back_again && !rollouts.any(|rollout| rollout.spec.run == Run::Running) {
+            let text =
+                format!("{} began, and the rollout has not been running for a while", self.name(index));
+            return Err(self.broken(Rule::People, text));
+        }
+        Ok(())
     }
 
     fn arrived(&self, checks: &Checks, index: usize, state: MemberState) -> Result<(), Violation> {
