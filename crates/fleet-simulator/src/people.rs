@@ -195,7 +195,11 @@ impl World<'_> {
                 _ => {}
             }
         }
-        if status.phase == RolloutPhase::Stopped {
+        // Where too few are left that can succeed, nothing but another rollout helps, and the report says so.
+        let hopeless = status.report.iter().any(|entry| entry.code == "MinimumOutOfReach");
+        if status.phase == RolloutPhase::Stopped && hopeless && round > 30 {
+            self.act(&Act::Abort);
+        } else if status.phase == RolloutPhase::Stopped {
             let failures = status.counts.failed + status.counts.rolled_back;
             self.act(&Act::Acknowledge(failures));
         }

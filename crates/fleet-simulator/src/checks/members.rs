@@ -112,14 +112,15 @@ impl Seen<'_> {
         Err(self.broken(Rule::Evidence, text))
     }
 
-    /// A member leaves when somebody skipped it, when its cluster is going or gone, or when nobody could look at it for
+    /// A member leaves when somebody skipped it or wanted it back before it moved, when its cluster is going or gone, or when nobody could look at it for
     /// long enough; those of the last kind are no more than may fail.
     fn left(&self, checks: &Checks, index: usize) -> Result<(), Violation> {
         let Some(member) = self.scenario.members.get(index) else { return Ok(()) };
         let oldest = self.oldest();
         let history = self.hub.members.get(index);
-        let asked =
-            history.is_some_and(|history| history.since(oldest).flatten().any(|member| member.spec.skip));
+        let asked = history.is_some_and(|history| {
+            history.since(oldest).flatten().any(|member| member.spec.skip || member.spec.rollback)
+        });
         let going = self.hub.clusters.get(index).is_some_and(|history| {
             history.since(oldest).any(|cluster| {
                 cluster.is_none_or(|cluster| {
