@@ -157,6 +157,11 @@ fn blockers(scene: &Scene<'_>, member: &Member<'_>) -> Vec<ReportEntry> {
             "end that rollout, or skip the member",
         ));
     }
+    if member.spec().rollback {
+        let message = "it is to be rolled back, and has not moved";
+        let hint = "skip the member, or take the rollback back";
+        blockers.push(entry_with_hint(Code::RollbackUnmoved, Who::Operator, message, hint));
+    }
     blockers.extend(unexpected_version(scene, member));
     if let Some(seen) = evidence::of(scene, member, MoveStage::Prepare) {
         blockers.extend(seen.blockers.iter().cloned());

@@ -139,11 +139,29 @@ fn a_member_that_failed_on_its_way_back_is_tried_again_only_when_somebody_says_s
 }
 
 #[test]
-fn a_member_that_is_to_go_back_and_never_moved_leaves() {
+fn a_member_that_is_to_go_back_and_never_moved_does_not_begin() {
     let mut hub = rollout(json!([wave("w", json!({}))])).with("w", &["a"]);
     hub.member_spec("a").rollback = true;
     hub.begin();
-    assert_eq!((hub.state("a"), hub.message("a")), (Skipped, "it was to be rolled back and had not moved"));
+    assert_eq!((hub.state("a"), hub.message("a")), (Preflight, "it is to be rolled back, and has not moved"));
+    hub.member_spec("a").skip = true;
+    hub.settle();
+    assert_eq!(hub.phase(), RolloutPhase::Completed);
+}
+
+#[test]
+fn a_member_that_is_back_can_be_skipped_so_that_it_is_no_failure_any_more() {
+    let mut hub = rollout(json!([wave("w", json!({"maxConcurrent": 2}))])).with("w", &["a", "b"]);
+    hub.begin();
+    hub.succeed("a");
+    hub.member_spec("a").rollback = true;
+    hub.settle();
+    hub.succeed("a");
+    hub.succeed("b");
+    assert_eq!((hub.states(), hub.phase()), (vec![RolledBack, Succeeded], RolloutPhase::Stopped));
+    hub.member_spec("a").skip = true;
+    hub.settle();
+    assert_eq!(hub.phase(), RolloutPhase::Completed);
 }
 
 #[test]
