@@ -149,7 +149,9 @@ fn phase(scene: &Scene<'_>, sum: &Sum<'_, '_>, counts: MemberCounts, broken: boo
         Run::Aborted => RolloutPhase::Running,
         _ if goes_back => RolloutPhase::RollingBack,
         _ if !waves.is_empty() && waves.iter().all(|wave| wave.passed_at.is_some()) => {
-            if quiet && counts.soaking == 0 { RolloutPhase::Completed } else { RolloutPhase::Running }
+            // Members of a wave that has passed may be tried again, or be heard of again.
+            let settled = waves.iter().all(|wave| wave.unsettled == 0);
+            if quiet && settled { RolloutPhase::Completed } else { RolloutPhase::Running }
         }
         Run::Planned if !began => RolloutPhase::Planned,
         Run::Planned | Run::Paused => RolloutPhase::Paused,

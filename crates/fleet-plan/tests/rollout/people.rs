@@ -100,6 +100,26 @@ fn a_member_that_failed_is_tried_again_under_a_move_of_its_own() {
 }
 
 #[test]
+fn a_rollout_is_not_completed_while_a_member_is_tried_again() {
+    let mut hub =
+        rollout(json!([wave("w", json!({"maxConcurrent": 2, "maxFailures": 1}))])).with("w", &["a", "b"]);
+    hub.begin();
+    hub.succeed("a");
+    hub.get_stuck("b");
+    assert_eq!(hub.phase(), RolloutPhase::Completed);
+    hub.member_spec("b").retry = Some("1".to_owned());
+    hub.settle();
+    assert_eq!((hub.state("b"), hub.phase()), (Preflight, RolloutPhase::Running));
+    hub.look();
+    hub.settle();
+    hub.arrive("b", Some(1));
+    let tick = hub.tick();
+    assert_eq!(tick.status.as_ref().unwrap().phase, RolloutPhase::Running, "its record is not written yet");
+    hub.settle();
+    assert_eq!((hub.state("b"), hub.phase()), (Succeeded, RolloutPhase::Completed));
+}
+
+#[test]
 fn members_that_belong_nowhere_or_twice_stop_everything_and_are_named() {
     type Change = fn(&mut Hub);
     let changes: [(&str, Change); 4] = [
