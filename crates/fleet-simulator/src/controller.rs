@@ -316,7 +316,13 @@ impl World<'_> {
         }
         if old.ledger.seq != new.ledger.seq {
             self.log.say(self.now, who, || {
-                format!("ledger entry {}: {} may begin", new.ledger.seq, new.ledger.granted.join(", "))
+                let ledger = &new.ledger;
+                let part = |what: &str, names: &[String]| match names {
+                    [] => String::new(),
+                    names => format!("; {what}: {}", names.join(", ")),
+                };
+                let (begin, back) = (part("begin", &ledger.granted), part("move back", &ledger.back));
+                format!("ledger entry {}{begin}{back}{}", ledger.seq, part("noted", &ledger.noted))
             });
         }
         for wave in &new.waves {

@@ -27,8 +27,13 @@ impl Seen<'_> {
         old: &RolloutStatus,
         new: &RolloutStatus,
     ) -> Result<(), Violation> {
-        if old.ledger.seq == new.ledger.seq || new.ledger.granted.is_empty() {
+        if old.ledger.seq == new.ledger.seq {
             return Ok(());
+        }
+        for name in &new.ledger.back {
+            if let Some(index) = self.scenario.members.iter().position(|member| member.name == *name) {
+                checks.back.insert((new.ledger.seq, index));
+            }
         }
         let Some(rollout) = self.hub.rollout() else { return Ok(()) };
         for name in &new.ledger.granted {
@@ -37,9 +42,6 @@ impl Seen<'_> {
                 return Err(self.broken(Rule::Nobody, text));
             };
             checks.granted.insert((new.ledger.seq, index));
-            if !self.is_to_begin(index) {
-                continue;
-            }
             if rollout.spec.run != Run::Running {
                 let text = format!("{name} is allowed to begin while the rollout is {:?}", rollout.spec.run);
                 return Err(self.broken(Rule::People, text));
@@ -51,13 +53,6 @@ impl Seen<'_> {
             self.grant_of_the_willing(index)?;
         }
         Ok(())
-    }
-
-    /// Whether an entry that names a member lets it begin. Whoever has moved before may be named to move back.
-    fn is_to_begin(&self, index: usize) -> bool {
-        let waits = matches!(self.state(index), MemberState::Pending | MemberState::Preflight);
-        let moved_before = self.hub.member(index).is_some_and(|member| member.status.attempt > 1);
-        waits && !moved_before
     }
 
     fn grant_in_order(&self, index: usize, status: &RolloutStatus) -> Result<(), Violation> {

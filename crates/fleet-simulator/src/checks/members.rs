@@ -34,10 +34,13 @@ impl Seen<'_> {
                 MemberState::Succeeded => self.succeeded(checks, index)?,
                 MemberState::RolledBack => self.rolled_back(checks, index)?,
                 MemberState::Skipped => self.left(checks, index)?,
-                MemberState::Pending
-                | MemberState::Preflight
-                | MemberState::Failed
-                | MemberState::RollingBack => {}
+                MemberState::RollingBack => {
+                    if !checks.back.contains(&(new.granted_by, index)) {
+                        let text = format!("{} moves back, and no entry allows it to", self.name(index));
+                        return Err(self.broken(Rule::Caps, text));
+                    }
+                }
+                MemberState::Pending | MemberState::Preflight | MemberState::Failed => {}
             }
             if let Some(moved) = checks.moved.get_mut(index) {
                 moved.given_up |= matches!(new.state, MemberState::Failed | MemberState::Skipped);

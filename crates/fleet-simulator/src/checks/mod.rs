@@ -149,8 +149,10 @@ pub(crate) struct Checks {
     moved: Vec<Moved>,
     /// When each cluster was last looked at.
     looked: Vec<Millis>,
-    /// Which entry of the ledger allowed whom.
+    /// Which entry of the ledger allowed whom to begin.
     granted: BTreeSet<(i64, usize)>,
+    /// Which entry of the ledger allowed whom to move back.
+    back: BTreeSet<(i64, usize)>,
     /// When a wave was seen to pass.
     passed: BTreeMap<usize, Millis>,
     /// When the state of a member last changed.
@@ -168,6 +170,7 @@ impl Checks {
             moved: (0..members).map(|_| Moved::default()).collect(),
             looked: vec![scenario.start; members],
             granted: BTreeSet::new(),
+            back: BTreeSet::new(),
             passed: BTreeMap::new(),
             changed: vec![scenario.start; members],
             attempts: vec![vec![(0, 0)]; members],

@@ -95,17 +95,20 @@ impl Seen<'_> {
                 return Err(self.broken(Rule::Minors, text));
             }
         }
-        self.nodes_held(name, new)
+        self.nodes_held(index, new)
     }
 
-    fn nodes_held(&self, name: &str, new: &Move) -> Result<(), Violation> {
+    fn nodes_held(&self, index: usize, new: &Move) -> Result<(), Violation> {
         let Some(hold) =
             self.scenario.hold_nodes.filter(|_| matches!(self.scenario.target, Target::Kubernetes(_)))
         else {
             return Ok(());
         };
         let error = self.scenario.clock_error() + self.scenario.staleness();
-        let least = self.now + hold * MINUTE - error;
+        let name = self.name(index);
+        // A crash may lie between the moment at which it was allowed to begin and this one.
+        let began = self.hub.member(index).and_then(|member| member.status.started_at.as_ref().map(millis));
+        let least = began.unwrap_or(self.now).min(self.now) + hold * MINUTE - error;
         match &new.hold_nodes_until {
             None => {
                 let text = format!("{name} is told to go, and its nodes are not held back");
