@@ -20,6 +20,7 @@ mod scenario;
 mod shrink;
 mod start;
 mod time;
+pub mod typical;
 mod world;
 
 pub use checks::{Rule, Violation};

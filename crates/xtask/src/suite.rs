@@ -27,6 +27,11 @@ const STAGES: &[Stage] = &[
     Stage { name: "servers", does: "etcd and Kubernetes servers are there, or built", run: servers },
     Stage { name: "binaries", does: "the programs that end-to-end tests start are built", run: binaries },
     Stage { name: "tests", does: "unit, property, scenario and end-to-end tests", run: tests },
+    Stage {
+        name: "simulate",
+        does: "20,000 seeded rollouts break no rule",
+        run: || run_simulator(&["--seeds", "20000"]),
+    },
 ];
 
 /// Runs the stages, all or those named, and stops at none: every failure is told at the end.
@@ -131,6 +136,25 @@ fn binaries() -> Result<()> {
 
 fn tests() -> Result<()> {
     must(&mut cargo(["test", "--workspace", "--no-fail-fast"])?)
+}
+
+/// Runs seeded rollouts, or what the further arguments ask for.
+pub(crate) fn simulate(seeds: u64, from: u64, arguments: &[String]) -> Result<ExitCode> {
+    let (seeds, from) = (seeds.to_string(), from.to_string());
+    let mut all = Vec::new();
+    if !arguments.iter().any(|argument| argument == "--replay") {
+        all.extend(["--seeds", &seeds, "--from", &from]);
+    }
+    all.extend(arguments.iter().map(String::as_str));
+    run_simulator(&all)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The simulator and the engine are built optimized in every profile: see the root Cargo.toml.
+fn run_simulator(arguments: &[&str]) -> Result<()> {
+    let mut command =
+        cargo(["run", "--quiet", "--package", "fleet-simulator", "--bin", "fleet-simulate", "--"])?;
+    must(command.args(arguments))
 }
 
 /// Runs the benchmarks in a release build: figures of a debug build would say nothing.
