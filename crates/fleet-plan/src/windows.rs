@@ -9,6 +9,8 @@ use jiff::{SignedDuration, Span, Timestamp, civil::Date, tz::TimeZone};
 
 /// How many days ahead an opening is looked for. Freezes end within a year or they are no freezes.
 const HORIZON_DAYS: i32 = 400;
+/// How many days ahead are looked through first.
+const SOON_DAYS: i32 = 8;
 
 /// A time zone that no IANA database knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -138,15 +140,20 @@ fn next_opening(
             .find(|at| free(*at));
     }
     // A window that a freeze covers at its opening may still be used from the first midnight after the freeze.
-    openings(maintenance, zone, now, -32, HORIZON_DAYS)
-        .filter_map(|(from, until)| {
-            let begin = std::iter::once(from)
-                .chain(days(zone, from, 1, 32).filter_map(|day| start_of(zone, day)))
-                .take_while(|at| *at < until)
-                .find(|at| *at > now && free(*at))?;
-            (begin.duration_until(until) >= needed).then_some(begin)
-        })
-        .min()
+    let usable = |(from, until): (Timestamp, Timestamp)| {
+        let begin = std::iter::once(from)
+            .chain(days(zone, from, 1, 32).filter_map(|day| start_of(zone, day)))
+            .take_while(|at| *at < until)
+            .find(|at| *at > now && free(*at))?;
+        (begin.duration_until(until) >= needed).then_some(begin)
+    };
+    // Nearly always one of the next days has an opening, and whatever opens on a later day opens after it.
+    let soon = openings(maintenance, zone, now, -32, SOON_DAYS).filter_map(usable).min();
+    let later = || days(zone, now, SOON_DAYS + 1, SOON_DAYS + 1).find_map(|day| start_of(zone, day));
+    if let Some(found) = soon.filter(|found| later().is_some_and(|later| *found <= later)) {
+        return Some(found);
+    }
+    openings(maintenance, zone, now, SOON_DAYS + 1, HORIZON_DAYS).filter_map(usable).chain(soon).min()
 }
 
 /// Every opening of every window whose day lies between two offsets from today, in no order.

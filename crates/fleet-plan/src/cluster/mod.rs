@@ -11,6 +11,7 @@ mod create;
 mod delete;
 mod draft;
 mod flight;
+mod intent;
 mod memory;
 mod nodes;
 mod version;
@@ -178,6 +179,7 @@ fn live(draft: &mut Draft<'_>, eks: &EksClass) {
             if flight::busy(draft, present) {
                 return;
             }
+            draft.planned_through = true;
             config::plan(draft, eks, present);
             addons::plan(draft, eks, present);
             nodes::plan(draft, eks, present);
