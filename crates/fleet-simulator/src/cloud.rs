@@ -126,7 +126,8 @@ impl Cloud {
         }
         self.failures = 0;
         let settles = if behaviour.ends == Ends::Sick && !mended { 1000 * DAY } else { behaviour.settles };
-        self.sick_until = self.sick_until.max(now + settles);
+        // What the new version has broken is well again on the old one.
+        self.sick_until = if operation.back { now + settles } else { self.sick_until.max(now + settles) };
         Some(true)
     }
 

@@ -194,7 +194,7 @@ fn paused(scenario: &mut Scenario) {
 fn dies(scenario: &mut Scenario) {
     scenario.faults.extend([
         // The ledger's entry is written, and nothing after it.
-        (2 * MINUTE, Fault::Crash { writes: 1, after: true, down: 10 * MINUTE }),
+        (66 * SECOND, Fault::Crash { writes: 1, after: true, down: 10 * MINUTE }),
         (61 * MINUTE, Fault::Crash { writes: 2, after: false, down: 10 * MINUTE }),
         (90 * MINUTE, Fault::LostWatch(Kind::Member, 10 * MINUTE)),
     ]);
