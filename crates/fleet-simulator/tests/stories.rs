@@ -79,3 +79,22 @@ fn a_stopped_member_does_not_sink_the_rollout() {
     let done = outcome.states.iter().filter(|state| **state == MemberState::Succeeded).count();
     assert!(done >= 2, "{:?}", outcome.states);
 }
+
+/// A fault that the simulator found in this engine: a way back that had failed was tried again, and the cluster was told
+/// to go on, without any entry of the ledger.
+#[test]
+fn a_way_back_that_is_tried_again_tells_nobody_to_go_on() {
+    let mut scenario = typical::calm(&[2]);
+    for member in &mut scenario.members {
+        member.back.ends = Ends::Stuck;
+    }
+    scenario.acts.extend([
+        (2 * HOUR, Act::RollBackMember(0)),
+        (6 * HOUR, Act::Retry(0)),
+        (10 * HOUR, Act::Retry(0)),
+    ]);
+    let outcome = replay(&scenario, &tick);
+    assert_eq!(outcome.violation, None);
+    let log = outcome.log.unwrap();
+    assert!(!log.contains("rollout-uid-2 Go"), "{log}");
+}

@@ -29,7 +29,10 @@ impl Seen<'_> {
                 *changed = self.now;
             }
             match new.state {
-                MemberState::Upgrading => self.began(checks, index, new)?,
+                MemberState::Upgrading => {
+                    self.began(checks, index, new)?;
+                    checks.begun.insert((index, new.attempt));
+                }
                 MemberState::Verifying | MemberState::Soaking => self.arrived(checks, index, new.state)?,
                 MemberState::Succeeded => self.succeeded(checks, index)?,
                 MemberState::RolledBack => self.rolled_back(checks, index)?,
@@ -38,6 +41,11 @@ impl Seen<'_> {
                     if !checks.back.contains(&(new.granted_by, index)) {
                         let text = format!("{} moves back, and no entry allows it to", self.name(index));
                         return Err(self.broken(Rule::Caps, text));
+                    }
+                    if old.state.is_moving() {
+                        checks.had_room.insert(index);
+                    } else {
+                        checks.had_room.remove(&index);
                     }
                 }
                 MemberState::Pending | MemberState::Preflight | MemberState::Failed => {}

@@ -153,6 +153,10 @@ pub(crate) struct Checks {
     granted: BTreeSet<(i64, usize)>,
     /// Which entry of the ledger allowed whom to move back.
     back: BTreeSet<(i64, usize)>,
+    /// Which attempt of whom has begun.
+    begun: BTreeSet<(usize, i32)>,
+    /// Who was moving, as far as was known, when it was allowed to move back: it takes no more room than it had.
+    had_room: BTreeSet<usize>,
     /// When a wave was seen to pass.
     passed: BTreeMap<usize, Millis>,
     /// When the state of a member last changed.
@@ -171,6 +175,8 @@ impl Checks {
             looked: vec![scenario.start; members],
             granted: BTreeSet::new(),
             back: BTreeSet::new(),
+            begun: BTreeSet::new(),
+            had_room: BTreeSet::new(),
             passed: BTreeMap::new(),
             changed: vec![scenario.start; members],
             attempts: vec![vec![(0, 0)]; members],

@@ -40,6 +40,9 @@ impl Seen<'_> {
             upgrade_seen,
             ..Moved::default()
         };
+        if new.stage == MoveStage::Back && checks.had_room.contains(&index) {
+            return Ok(());
+        }
         self.within_caps(checks, index)
     }
 
@@ -71,10 +74,11 @@ impl Seen<'_> {
             let text = format!("{name} is told to go before the wave of index {earlier} has passed");
             return Err(self.broken(Rule::WaveOrder, text));
         }
-        if !checks.granted.iter().any(|(_, granted)| *granted == index) {
-            return Err(
-                self.broken(Rule::Caps, format!("{name} is told to go, and no entry of the ledger names it"))
-            );
+        let attempts = checks.attempts.get(index).map(Vec::as_slice).unwrap_or_default();
+        let attempt = attempts.iter().rev().find(|(seq, _)| *seq == new.seq).map(|(_, attempt)| *attempt);
+        if !attempt.is_some_and(|attempt| checks.begun.contains(&(index, attempt))) {
+            let text = format!("{name} is told to go, and attempt {attempt:?} has not begun");
+            return Err(self.broken(Rule::Caps, text));
         }
         let over = |phase: RolloutPhase| phase.is_over();
         if self.hub.rollout.since(oldest).flatten().all(|rollout| over(rollout.status.phase)) {
