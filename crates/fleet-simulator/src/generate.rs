@@ -35,6 +35,8 @@ enum Theme {
     People,
     /// A rollback after days.
     Late,
+    /// Clusters that are not heard of, and waves that need every success.
+    Silent,
     /// Many members, few faults.
     Large,
 }
@@ -44,8 +46,9 @@ pub fn scenario(seed: u64) -> Scenario {
     let mut random = Random::new(seed, "scenario");
     let theme = match random.between(0, 99) {
         0..50 => Theme::Anything,
-        50..65 => Theme::Fair,
-        65..80 => Theme::Windows,
+        50..62 => Theme::Fair,
+        62..74 => Theme::Windows,
+        74..80 => Theme::Silent,
         80..92 => Theme::People,
         92..97 => Theme::Late,
         _ => Theme::Large,
@@ -137,11 +140,17 @@ fn waves(random: &mut Random, theme: Theme, count: usize, start: Millis) -> Vec<
             let max_failures = match theme {
                 Theme::Fair => IntOrString::String("100%".to_owned()),
                 Theme::Large => IntOrString::String("10%".to_owned()),
+                Theme::Silent => amount(random, 1, size.max(1)),
                 _ if random.chance(40) => IntOrString::Int(0),
                 _ => amount(random, 0, 3.min(size)),
             };
-            let min_successes =
-                (theme != Theme::Fair && random.chance(30)).then(|| amount(random, 1, size.max(1)));
+            let min_successes = match theme {
+                Theme::Fair => None,
+                Theme::Silent => {
+                    random.chance(80).then(|| IntOrString::Int(i32::try_from(size).unwrap_or(1)))
+                }
+                _ => random.chance(30).then(|| amount(random, 1, size.max(1))),
+            };
             let soak = match random.between(0, 9) {
                 0..3 => None,
                 3..8 => Some(random.between(2, 12) * 10),
@@ -252,6 +261,7 @@ fn member(random: &mut Random, theme: Theme, scenario: &Scenario, index: usize) 
         moved_before: random.chance(25),
         blocked_until: if blocked { random.between(1, 40) * HOUR } else { 0 },
         dark_until: if dark { random.between(1, 10) * HOUR } else { 0 },
+        hasty: random.chance(8),
         upgrade: behaviour(random, theme, scenario.target),
         back: behaviour(random, back, scenario.target),
     }
@@ -307,7 +317,7 @@ fn maintenance(random: &mut Random, start: Millis) -> Maintenance {
     let window = |random: &mut Random| Window {
         days: days.clone(),
         start: start_of_window(random),
-        duration: Minutes(random.between(4, 16) * 30),
+        duration: Minutes(random.between(2, 10) * 30),
     };
     let windows = if random.chance(10) {
         Vec::new()
@@ -410,6 +420,7 @@ fn faults(random: &mut Random, theme: Theme, scenario: &mut Scenario) {
     let count = scenario.members.len();
     let many = match theme {
         Theme::Anything => random.between(0, 12),
+        Theme::Silent => random.between(2, 6),
         Theme::Fair => random.between(2, 14),
         Theme::Windows => random.between(0, 5),
         Theme::People | Theme::Late => random.between(0, 2),
@@ -420,6 +431,11 @@ fn faults(random: &mut Random, theme: Theme, scenario: &mut Scenario) {
         let at = random.between(0, scenario.mended_after / SECOND) * SECOND;
         let kind = *random.pick(&KINDS).unwrap_or(&KINDS[0]);
         let minutes = |random: &mut Random, most| random.between(1, most) * MINUTE;
+        if theme == Theme::Silent {
+            let offline = Fault::Offline(random.below(count), random.between(2, 20) * HOUR);
+            scenario.faults.push((at / 3, offline));
+            continue;
+        }
         let fault = match random.between(0, 99) {
             0..30 => Fault::Crash {
                 writes: u32::try_from(random.between(1, 4)).unwrap_or(1),

@@ -73,6 +73,8 @@ pub struct Member {
     pub blocked_until: Millis,
     /// Until when the preflight cannot be looked at, since the start.
     pub dark_until: Millis,
+    /// Whether its observer says that it has arrived while the cloud is still at work.
+    pub hasty: bool,
     /// How an upgrade goes.
     pub upgrade: Behaviour,
     /// How a way back goes.
@@ -251,6 +253,13 @@ impl Scenario {
         // A tick makes its writes one after the other; with many members that is a while.
         let writes = 2 * self.pace.latency * i64::try_from(self.members.len().min(400)).unwrap_or(400);
         2 * lag + longest.into_iter().max().unwrap_or_default() + more + writes + self.pace.rest + 30 * SECOND
+    }
+
+    /// Whether nothing holds the controllers up in it: what was seen is then acted on soon.
+    pub fn is_prompt(&self) -> bool {
+        self.faults
+            .iter()
+            .all(|(_, fault)| matches!(fault, Fault::Offline(..) | Fault::Sick(..) | Fault::Lag(..)))
     }
 
     /// Whether nothing happens in it but crashes, lags and lost answers of controllers: then its end is fixed by the

@@ -78,6 +78,7 @@ fn member(index: usize, wave: usize) -> Member {
         moved_before: false,
         blocked_until: 0,
         dark_until: 0,
+        hasty: false,
         upgrade: behaviour(20 * MINUTE),
         back: behaviour(12 * MINUTE),
     }

@@ -110,6 +110,8 @@ pub(crate) struct World<'a> {
     pub(crate) ticks: u64,
     pub(crate) retries: Vec<u32>,
     pub(crate) over_since: Option<Millis>,
+    /// A rule that was broken by what was seen of a cluster.
+    pub(crate) broken: Option<Violation>,
 }
 
 /// More ticks than this say that a controller never rests.
@@ -157,6 +159,7 @@ impl<'a> World<'a> {
             ticks: 0,
             retries: vec![0; members],
             over_since: None,
+            broken: None,
         };
         world.furnish();
         world
@@ -276,6 +279,9 @@ impl<'a> World<'a> {
             Event::Mend => self.mend(),
             Event::Care(round) => self.on_care(round)?,
             Event::End => {}
+        }
+        if let Some(violation) = self.broken.take() {
+            return Err(violation);
         }
         if self.ticks > TICKS_PER_MEMBER + TICKS_PER_MEMBER / 10 * self.scenario.members.len() as u64 {
             let text = format!("the controllers ticked {} times and found no rest", self.ticks);

@@ -10,9 +10,11 @@ const SEEDS: u64 = 600;
 /// Looks for a seed on which the faulty engine breaks a rule and the sound one breaks none.
 fn is_caught(mutant: Mutant) {
     let faulty = |world: &fleet_plan::rollout::World<'_>| tick_mutated(world, Some(mutant));
-    let caught = (0..SEEDS).find(|seed| run(&scenario(*seed), &faulty).violation.is_some());
+    let caught = (0..SEEDS).find(|seed| {
+        let scenario = scenario(*seed);
+        run(&scenario, &faulty).violation.is_some() && run(&scenario, &tick).violation.is_none()
+    });
     let seed = caught.unwrap_or_else(|| panic!("{mutant:?} was not caught by {SEEDS} seeds"));
-    assert_eq!(run(&scenario(seed), &tick).violation, None, "the sound engine on seed {seed}");
     let violation = run(&scenario(seed), &faulty).violation.unwrap();
     println!("{mutant:?} (rule {}) is caught by seed {seed}: {}", mutant.rule(), violation.rule.sentence());
 }

@@ -23,7 +23,7 @@ use crate::{
     cloud::{Cloud, Goal},
     hub::Hub,
     scenario::{LOOK_CAP, Scenario},
-    time::{Millis, since},
+    time::{Millis, length, since},
 };
 
 /// The rules, by their numbers in the design, and what holds beside them.
@@ -132,6 +132,8 @@ struct Moved {
     /// For how long it can have been seen healthy without a break, at most.
     credit: Millis,
     last_look: Option<Look>,
+    /// Since when looks that were written down see it ill, after it was told to go.
+    sick_since: Option<Millis>,
     /// When a look first saw it at the new minor.
     upgrade_seen: Option<Millis>,
 }
@@ -230,6 +232,11 @@ impl<'a> Seen<'a> {
         })
     }
 
+    /// Whether the state of a member met a condition at every moment that an engine may still see.
+    fn lately_all(&self, member: usize, condition: impl Fn(MemberState) -> bool) -> bool {
+        !self.lately(member, |state| !condition(state))
+    }
+
     /// Notes that the truth about a cluster may have changed.
     pub(crate) fn truth_changed(&self, checks: &mut Checks, member: usize) {
         if let (Some(moved), Some(cloud)) = (checks.moved.get_mut(member), self.clouds.get(member))
@@ -248,15 +255,15 @@ impl<'a> Seen<'a> {
         member: usize,
         under: Option<(String, MoveStage)>,
         clock: Millis,
-    ) {
+    ) -> Result<(), Violation> {
         self.truth_changed(checks, member);
         if let Some(looked) = checks.looked.get_mut(member) {
             *looked = self.now;
         }
         let (Some(moved), Some(cloud)) = (checks.moved.get_mut(member), self.clouds.get(member)) else {
-            return;
+            return Ok(());
         };
-        let Some(goal) = moved.goal else { return };
+        let Some(goal) = moved.goal else { return Ok(()) };
         if let Goal::Minor(minor) = goal
             && moved.stage == Some(MoveStage::Go)
             && cloud.minor >= minor
@@ -281,5 +288,17 @@ impl<'a> Seen<'a> {
             moved.seen_healthy |= healthy;
         }
         moved.last_look = Some(Look { at: self.now, clock, healthy: healthy && same });
+        if healthy || moved.stage != Some(MoveStage::Go) {
+            moved.sick_since = None;
+            return Ok(());
+        }
+        let sick_since = *moved.sick_since.get_or_insert(self.now);
+        let soaks_on = self.lately_all(member, |state| state == MemberState::Soaking);
+        if soaks_on && self.scenario.is_prompt() && sick_since < self.oldest() {
+            let ago = length(self.now - sick_since);
+            let text = format!("{} is Soaking, and was seen not to be healthy {ago} ago", self.name(member));
+            return Err(self.broken(Rule::Soak, text));
+        }
+        Ok(())
     }
 }
