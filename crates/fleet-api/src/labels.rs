@@ -40,6 +40,9 @@ pub const CLUSTER_FINALIZER: &str = "tenantfleet.dev/cluster";
 
 /// Field manager of the controller on the management cluster.
 pub const CONTROLLER_MANAGER: &str = "fleet-controller";
+/// Field manager of the rollouts' loop on the management cluster: it owns `spec.rollout` of a TenantCluster, and nothing
+/// else of it.
+pub const ROLLOUT_MANAGER: &str = "fleet-rollout";
 /// Field manager of the baseline in tenants' clusters.
 pub const BASELINE_MANAGER: &str = "fleet-baseline";
 /// Field manager of the command line on the management cluster.

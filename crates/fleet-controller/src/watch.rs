@@ -9,7 +9,10 @@ use std::{
 
 use fleet_api::{
     labels,
-    v1alpha1::{Baseline, ControlException, Fleet, Tenant, TenantClass, TenantCluster, VersionChannel},
+    v1alpha1::{
+        Approval, Baseline, ControlException, Fleet, Rollout, RolloutMember, Tenant, TenantClass,
+        TenantCluster, VersionChannel,
+    },
 };
 use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -46,6 +49,12 @@ pub(crate) struct Stores {
     pub(crate) channels: Store<VersionChannel>,
     /// The exceptions.
     pub(crate) exceptions: Store<ControlException>,
+    /// The rollouts.
+    pub(crate) rollouts: Store<Rollout>,
+    /// The members of rollouts.
+    pub(crate) members: Store<RolloutMember>,
+    /// The votes on gates.
+    pub(crate) approvals: Store<Approval>,
     /// The metadata of the receipts of deletions: their number grows with time, so their text is not kept.
     pub(crate) receipts: Store<PartialObjectMeta<ConfigMap>>,
     /// For each of them, by its plural: whether its first list has come.
@@ -114,12 +123,14 @@ pub(crate) struct Queues {
     pub(crate) tenants: Queue<Tenant>,
     /// Tenants' clusters.
     pub(crate) clusters: Queue<TenantCluster>,
+    /// Rollouts.
+    pub(crate) rollouts: Queue<Rollout>,
 }
 
 impl Queues {
     /// Queues that drop what is put into them until they are opened.
     pub(crate) fn closed() -> Self {
-        Self { tenants: Queue::closed(), clusters: Queue::closed() }
+        Self { tenants: Queue::closed(), clusters: Queue::closed(), rollouts: Queue::closed() }
     }
 }
 
@@ -161,6 +172,9 @@ pub(crate) fn start(
     let (baselines, baselines_feed) = feed("baselines");
     let (channels, channels_feed) = feed("versionchannels");
     let (exceptions, exceptions_feed) = feed("controlexceptions");
+    let (rollouts, rollouts_feed) = feed("rollouts");
+    let (members, members_feed) = feed("rolloutmembers");
+    let (approvals, approvals_feed) = feed("approvals");
     let (receipts, receipts_feed) = feed("receipts");
     let filled = [
         fleets_feed.filled(),
@@ -170,6 +184,9 @@ pub(crate) fn start(
         baselines_feed.filled(),
         channels_feed.filled(),
         exceptions_feed.filled(),
+        rollouts_feed.filled(),
+        members_feed.filled(),
+        approvals_feed.filled(),
         receipts_feed.filled(),
     ];
     let stores = Stores {
@@ -180,6 +197,9 @@ pub(crate) fn start(
         baselines,
         channels,
         exceptions,
+        rollouts,
+        members,
+        approvals,
         receipts,
         filled: Arc::new(filled),
     };
@@ -196,6 +216,9 @@ pub(crate) fn start(
     watching.spawn(baselines_feed, triggers::baseline);
     watching.spawn(channels_feed, triggers::channel);
     watching.spawn(exceptions_feed, triggers::exception);
+    watching.spawn(rollouts_feed, triggers::rollout);
+    watching.spawn(members_feed, triggers::member);
+    watching.spawn(approvals_feed, triggers::approval);
     watching.spawn_receipts(receipts_feed);
     stores
 }

@@ -6,6 +6,8 @@
 pub mod cluster;
 pub mod compose;
 pub mod diff;
+pub mod evidence;
+pub mod moves;
 pub mod receipt;
 pub mod report;
 pub mod rollout;

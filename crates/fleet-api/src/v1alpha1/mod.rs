@@ -42,7 +42,7 @@ pub use tenant_class::{
     AddonChoice, AutoMode, EksClass, EksLogType, EksNetwork, Endpoint, NodeGroup, NodePlatform, NodeScaling,
     NodeTaint, PlatformAccess, PodIdentity, SupportType, TaintEffect, TenantClass, TenantClassSpec,
 };
-pub use tenant_cluster::{Hardening, TenantCluster, TenantClusterSpec};
+pub use tenant_cluster::{Hardening, Moved, TenantCluster, TenantClusterSpec};
 pub use tenant_cluster_status::{
     BaselineStatus, ComponentVersion, DeletionStatus, DrainStatus, FightStatus, ProbeCounts, ReportEntry,
     StepFailure, StepStatus, TenantClusterStatus, VersionStatus,

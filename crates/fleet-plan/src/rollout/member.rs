@@ -169,8 +169,12 @@ fn judged(scene: &Scene<'_>, member: &Member<'_>, mut status: RolloutMemberStatu
     if arrived && (seen.healthy || overlooks) {
         let soak = scene.spec().waves.get(member.wave).and_then(|wave| wave.soak);
         let soak = soak.map_or(0, |soak| soak.0.saturating_mul(60));
+        let lasts =
+            |from: &Option<Time>| from.as_ref().map_or(0, |at| at.0.duration_until(scene.now).as_secs());
         let soaked = if scene.twist.is(Mutant::SoaksByTheClock) {
-            status.arrived_at.as_ref().map_or(0, |arrived| arrived.0.duration_until(scene.now).as_secs())
+            lasts(&status.arrived_at)
+        } else if overlooks {
+            lasts(&status.since)
         } else {
             seen.healthy_seconds
         };

@@ -7,6 +7,8 @@ mod drain;
 mod gates;
 mod hub;
 mod intent;
+mod moves;
+mod preflight;
 
 use fleet_api::KubernetesVersion;
 use fleet_provider::fake::{Fault, FaultRule};
