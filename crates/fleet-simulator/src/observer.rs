@@ -9,7 +9,7 @@ use crate::{
     checks::Seen,
     cloud::{Begun, Goal, goal_of},
     hub::Refused,
-    scenario::{Kind, LOOK_CAP},
+    scenario::{Kind, LOOK_CAP, Target},
     time::{MINUTE, Millis, SECOND, millis, time},
     world::{Event, World},
 };
@@ -150,7 +150,10 @@ impl World<'_> {
                 (Some(cloud), Some(member), Some(goal)) => {
                     let there = cloud.is_at(goal);
                     // A hasty observer takes a change that goes on for one that has ended; the version gives it the lie.
-                    let hasty = member.hasty && wanted.stage == MoveStage::Go && cloud.operation.is_some();
+                    let hasty = member.hasty
+                        && wanted.stage == MoveStage::Go
+                        && matches!(self.scenario.target, Target::Kubernetes(_))
+                        && cloud.operation.as_ref().is_some_and(|operation| !operation.back);
                     let start = self.scenario.start;
                     let mut blockers = Vec::new();
                     if wanted.stage == MoveStage::Prepare {

@@ -148,7 +148,7 @@ impl World<'_> {
         }
         let seen = Seen::of(self.scenario, &self.hub, &self.clouds, now);
         if over_for.is_none() {
-            seen.waits_for_somebody()?;
+            seen.waits_for_somebody(&self.checks)?;
         }
         if !self.scenario.cared_for {
             self.at(now, Event::End);

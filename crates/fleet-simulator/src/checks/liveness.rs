@@ -8,11 +8,13 @@ use super::{Checks, Rule, Seen, Violation};
 
 impl Seen<'_> {
     /// A rollout that has not ended names what it waits for, and who can act.
-    pub(crate) fn waits_for_somebody(&self) -> Result<(), Violation> {
+    pub(crate) fn waits_for_somebody(&self, checks: &Checks) -> Result<(), Violation> {
         let Some(rollout) = self.hub.rollout() else { return Ok(()) };
         let named =
             rollout.status.report.iter().any(|entry| !entry.who.is_empty() && !entry.message.is_empty());
-        if named {
+        // Whatever has just changed may not have been looked at yet.
+        let fresh = checks.changed.iter().any(|changed| *changed > self.oldest());
+        if named || fresh {
             return Ok(());
         }
         let text = format!("the rollout has not ended, and says nothing of why\n{}", self.standing());
