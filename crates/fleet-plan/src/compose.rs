@@ -200,7 +200,7 @@ fn maintenance_of(tenant: &Tenant, fleet: Option<&Fleet>) -> Option<Maintenance>
     let mut maintenance = match own.or(default) {
         Some(maintenance) => maintenance.clone(),
         None if freezes.is_empty() => return None,
-        None => Maintenance { time_zone: "UTC".to_owned(), windows: Vec::new(), freezes: Vec::new() },
+        None => Maintenance::any_time("UTC".to_owned()),
     };
     maintenance.freezes.extend(freezes.iter().cloned());
     Some(maintenance)

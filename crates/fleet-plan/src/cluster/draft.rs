@@ -9,17 +9,17 @@ use fleet_api::{
     names::{client_token, content_hash},
     step::{Action, Expectation, Seen, Step},
     v1alpha1::{
-        ComponentVersion, DeletionStatus, EksClass, ReportEntry, StepFailure, StepStatus, TenantCluster,
-        VersionStatus,
+        ComponentVersion, DeletionStatus, Disruption, EksClass, ReportEntry, StepFailure, StepStatus,
+        TenantCluster, VersionStatus,
     },
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{ClusterPlan, attention, begins_update, memory};
+use super::{ClusterPlan, attention, begins_update, disturbs, memory};
 use crate::{
     report::{Code, Who, entry, entry_with_hint, settle},
-    windows::{self, Closed, Permission},
+    windows::{self, Change, Closed, Permission},
 };
 
 /// What a finding speaks about, and therefore which condition it keeps from holding.
@@ -88,6 +88,7 @@ pub(super) struct Draft<'a> {
     pub(super) look_again_after: SignedDuration,
     steps: Vec<Step>,
     update: Option<Step>,
+    disruption: Option<Disruption>,
     report: Vec<ReportEntry>,
     standings: Vec<(Topic, Standing, String)>,
 }
@@ -118,6 +119,7 @@ impl<'a> Draft<'a> {
             look_again_after: STEADY,
             steps: Vec::new(),
             update: None,
+            disruption: None,
             report: Vec::new(),
             standings: Vec::new(),
         };
@@ -291,7 +293,8 @@ impl<'a> Draft<'a> {
                 return Proposed::Held;
             }
         }
-        if disruptive && !self.may_disturb(&summary, minutes, topics) {
+        let change = disruptive.then(|| disturbs::change_of(self, &action)).flatten();
+        if disruptive && !self.may_disturb(&summary, disturbs::part(self, &action), minutes, topics) {
             return Proposed::Held;
         }
         let begins = begins_update(&action);
@@ -319,6 +322,9 @@ impl<'a> Draft<'a> {
             attempt,
         };
         self.standings.extend(topics.iter().map(|topic| (*topic, Standing::InProgress, summary.clone())));
+        if let Some(change) = change {
+            self.disruption = Some(Disruption { change, at: Time(self.now) });
+        }
         if begins {
             self.update = Some(step);
         } else {
@@ -370,10 +376,11 @@ impl<'a> Draft<'a> {
         false
     }
 
-    /// True when a window is open and long enough; otherwise reports when the next one opens.
-    fn may_disturb(&mut self, summary: &str, minutes: i64, topics: &[Topic]) -> bool {
+    /// True when a window is open and long enough, and nothing else holds the change; otherwise reports when the next
+    /// chance is.
+    fn may_disturb(&mut self, summary: &str, change: Change, minutes: i64, topics: &[Topic]) -> bool {
         let maintenance = self.cluster.spec.maintenance.as_ref();
-        let (at, why) = match windows::permission(maintenance, self.now, minutes) {
+        let (at, why) = match windows::permission_for(maintenance, change, self.now, minutes) {
             Ok(Permission::Now { .. }) => return true,
             Ok(Permission::Later { at, why }) => (at, why),
             Err(error) => {
@@ -389,18 +396,18 @@ impl<'a> Draft<'a> {
                 return false;
             }
         };
-        let (code, cause) = match why {
-            Closed::OutsideWindows => (Code::WaitingForWindow, "no maintenance window is open".to_owned()),
-            Closed::TooLittleLeft { until } => (
-                Code::WaitingForWindow,
-                format!(
-                    "the open window closes at {} and the step takes about {minutes} min",
-                    rounded(until)
-                ),
-            ),
-            Closed::Frozen { reason, to } => {
-                (Code::Frozen, format!("a freeze holds up to and with {to} ({reason})"))
-            }
+        let code = match &why {
+            Closed::Frozen { .. } => Code::Frozen,
+            Closed::PutOff { .. } => Code::PutOff,
+            Closed::TooSoon { .. } => Code::TooSoon,
+            Closed::OutsideWindows
+            | Closed::NotChosen
+            | Closed::TooLittleLeft { .. }
+            | Closed::PastLatestStart { .. } => Code::WaitingForWindow,
+        };
+        let cause = match &why {
+            Closed::TooLittleLeft { .. } => format!("{why}, which takes about {minutes} min"),
+            _ => why.to_string(),
         };
         match at {
             Some(at) => {
@@ -451,6 +458,9 @@ impl<'a> Draft<'a> {
                 message,
                 format!("take the annotation `{}` from the tenant", labels::PAUSED),
             ));
+        }
+        if !steps.is_empty() && self.disruption.is_some() {
+            self.versions.last_disruption = self.disruption.take();
         }
         for step in &steps {
             self.report.push(entry(Code::Working, Who::Nobody, step.summary.clone()));
