@@ -5,6 +5,7 @@
 
 pub mod args;
 mod brake;
+mod calendar;
 pub mod clock;
 mod context;
 mod engines;

@@ -5,8 +5,12 @@
 
 use fleet_api::{
     labels,
-    v1alpha1::{Baseline, ControlException, Fleet, Tenant, TenantClass, TenantCluster, VersionChannel},
+    v1alpha1::{
+        Baseline, ControlException, Fleet, Tenant, TenantClass, TenantCluster, UpgradePreference,
+        VersionCalendar, VersionChannel,
+    },
 };
+use fleet_plan::preference::namespace_of;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Resource, ResourceExt as _,
@@ -156,6 +160,32 @@ pub(crate) fn exception(reach: &Reach, change: Change<'_, ControlException>) {
             });
         }
         Change::Gone(gone) => reach.ask_for_clusters(|cluster| cluster.spec.tenant == gone.spec.tenant),
+    }
+}
+
+/// A preference concerns the tenant whose namespace it lies in. A write to its status is our own.
+pub(crate) fn preference(reach: &Reach, change: Change<'_, UpgradePreference>) {
+    let namespace = match change {
+        Change::All => return reach.ask_for_tenants(|_| true),
+        Change::Applied { before, now } if concerns_itself(before, now) => now.namespace(),
+        Change::Applied { .. } => return,
+        Change::Gone(gone) => gone.namespace(),
+    };
+    reach.ask_for_tenants(|tenant| namespace == Some(namespace_of(&tenant.name_any())));
+}
+
+/// A calendar bounds what tenants' people may put off.
+pub(crate) fn calendar(reach: &Reach, change: Change<'_, VersionCalendar>) {
+    let moved = match change {
+        Change::Applied { before: Some(before), now } => before.spec.versions != now.spec.versions,
+        Change::All | Change::Applied { before: None, .. } | Change::Gone(_) => true,
+    };
+    if moved {
+        let choosing = all(&reach.stores.preferences, |_| true);
+        reach.ask_for_tenants(|tenant| {
+            let namespace = namespace_of(&tenant.name_any());
+            choosing.iter().any(|preference| preference.namespace.as_ref() == Some(&namespace))
+        });
     }
 }
 

@@ -9,7 +9,10 @@ use std::{
 
 use fleet_api::{
     labels,
-    v1alpha1::{Baseline, ControlException, Fleet, Tenant, TenantClass, TenantCluster, VersionChannel},
+    v1alpha1::{
+        Baseline, ControlException, Fleet, Tenant, TenantClass, TenantCluster, UpgradePreference,
+        VersionCalendar, VersionChannel,
+    },
 };
 use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -46,6 +49,10 @@ pub(crate) struct Stores {
     pub(crate) channels: Store<VersionChannel>,
     /// The exceptions.
     pub(crate) exceptions: Store<ControlException>,
+    /// What tenants' people chose, in the namespaces of their tenants.
+    pub(crate) preferences: Store<UpgradePreference>,
+    /// The calendars of the regions.
+    pub(crate) calendars: Store<VersionCalendar>,
     /// The metadata of the receipts of deletions: their number grows with time, so their text is not kept.
     pub(crate) receipts: Store<PartialObjectMeta<ConfigMap>>,
     /// For each of them, by its plural: whether its first list has come.
@@ -161,6 +168,8 @@ pub(crate) fn start(
     let (baselines, baselines_feed) = feed("baselines");
     let (channels, channels_feed) = feed("versionchannels");
     let (exceptions, exceptions_feed) = feed("controlexceptions");
+    let (preferences, preferences_feed) = feed("upgradepreferences");
+    let (calendars, calendars_feed) = feed("versioncalendars");
     let (receipts, receipts_feed) = feed("receipts");
     let filled = [
         fleets_feed.filled(),
@@ -170,6 +179,8 @@ pub(crate) fn start(
         baselines_feed.filled(),
         channels_feed.filled(),
         exceptions_feed.filled(),
+        preferences_feed.filled(),
+        calendars_feed.filled(),
         receipts_feed.filled(),
     ];
     let stores = Stores {
@@ -180,6 +191,8 @@ pub(crate) fn start(
         baselines,
         channels,
         exceptions,
+        preferences,
+        calendars,
         receipts,
         filled: Arc::new(filled),
     };
@@ -196,6 +209,8 @@ pub(crate) fn start(
     watching.spawn(baselines_feed, triggers::baseline);
     watching.spawn(channels_feed, triggers::channel);
     watching.spawn(exceptions_feed, triggers::exception);
+    watching.spawn(preferences_feed, triggers::preference);
+    watching.spawn(calendars_feed, triggers::calendar);
     watching.spawn_receipts(receipts_feed);
     stores
 }
@@ -227,7 +242,7 @@ struct Watching {
 }
 
 impl Watching {
-    /// Watches a cluster-scoped kind of ours.
+    /// Watches a kind of ours, in every namespace when it has one.
     ///
     /// An object that does not parse is left out and logged: it must not keep the others from being seen.
     fn spawn<K>(&self, feed: Feed<K>, trigger: fn(&Reach, Change<'_, K>))

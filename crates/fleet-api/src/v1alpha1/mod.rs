@@ -18,6 +18,7 @@ mod tenant_class;
 mod tenant_cluster;
 mod tenant_cluster_status;
 mod upgrade_preference;
+mod version_calendar;
 mod version_channel;
 
 pub use access::{AccessGrant, AccessRole};
@@ -51,6 +52,7 @@ pub use tenant_cluster_status::{
 pub use upgrade_preference::{
     Acknowledgement, DeferralStatus, UpgradePreference, UpgradePreferenceSpec, UpgradePreferenceStatus,
 };
+pub use version_calendar::{VersionCalendar, VersionCalendarSpec};
 pub use version_channel::{ChannelUpgrades, OfferedVersion, VersionChannel, VersionChannelSpec};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -70,5 +72,6 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         RolloutMember::crd(),
         Approval::crd(),
         UpgradePreference::crd(),
+        VersionCalendar::crd(),
     ]
 }
