@@ -3,6 +3,7 @@
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
 mod hub;
+mod schedule;
 
 use fleet_api::KubernetesVersion;
 use fleet_provider::fake::{Fault, FaultRule};
