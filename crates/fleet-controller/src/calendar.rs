@@ -20,7 +20,11 @@ use kube::{
 use serde_json::json;
 use tracing::{debug, warn};
 
-use crate::{context::Context, error::chain, pace::jittered};
+use crate::{
+    context::Context,
+    error::chain,
+    pace::{backoff, jittered},
+};
 
 /// How old a calendar may become, before its spread.
 const AGE: Duration = Duration::from_secs(6 * 60 * 60);
