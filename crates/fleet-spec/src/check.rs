@@ -214,7 +214,7 @@ fn references<'a>(
             (Kind::Fleet | Kind::ControlException, _) => {}
         }
     }
-    let elsewhere = [Code::ForeignObject, Code::MadeByController];
+    let elsewhere = [Code::ForeignObject, Code::MadeByController, Code::TenantsOwn];
     let known = |object: &Object| {
         (object.kind.is_some() && object.name.is_some())
             || errors(object).any(|fault| elsewhere.contains(&fault.code))

@@ -69,8 +69,10 @@ codes! {
     UnknownApiVersion = "unknown-api-version",
     /// The object belongs to another API group. A fleet spec holds fleet's own kinds alone.
     ForeignObject = "foreign-object",
-    /// The kind is made by the controller and never written by hand.
+    /// The kind, or the field, is made by the controller and never written by hand.
     MadeByController = "made-by-controller",
+    /// The object is written by a tenant's own people, who apply it themselves.
+    TenantsOwn = "tenants-own",
     /// The field does not exist.
     UnknownField = "unknown-field",
     /// The value has another type than the field.

@@ -164,6 +164,14 @@ fn identify(root: &Node, walk: &mut Walk<'_>) -> Option<Kind> {
         walk.error(at("kind"), Code::MadeByController, &path.field("kind"), message, hint);
         return None;
     }
+    if kind == "UpgradePreference" {
+        let message =
+            "an UpgradePreference is written by the tenant's people, and no part of a spec".to_owned();
+        let hint =
+            Some("let them apply it in the namespace `tenant-NAME` of the management cluster".to_owned());
+        walk.error(at("kind"), Code::TenantsOwn, &path.field("kind"), message, hint);
+        return None;
+    }
     if ours.is_none() {
         let names = Kind::ALL.map(Kind::as_str);
         let hint = match nearest(&kind, names) {

@@ -6,7 +6,7 @@ use std::{collections::BTreeMap, str::FromStr, sync::LazyLock};
 
 use fleet_api::{
     KubernetesVersion,
-    text::{Day, Minutes, TimeOfDay},
+    text::{Day, Gap, Minutes, TimeOfDay},
     v1alpha1::definitions,
 };
 use regex_lite::Regex;
@@ -98,6 +98,7 @@ fn parse_error(pattern: &str, text: &str) -> Option<Result<(), String>> {
         "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" => parse::<Day>(text),
         "^([01][0-9]|2[0-3]):[0-5][0-9]$" => parse::<TimeOfDay>(text),
         "^([0-9]{1,3}h)?([0-9]{1,5}m)?$" => parse::<Minutes>(text),
+        "^[0-9]{1,4}[hd]$" => parse::<Gap>(text),
         r"^1\.(0|[1-9][0-9]{0,2})$" => parse::<KubernetesVersion>(text),
         _ => return None,
     })
