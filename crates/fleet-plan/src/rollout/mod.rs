@@ -12,6 +12,7 @@
 //! 3. A move carries the member's `seq`; the management cluster refuses one that is older than what stands.
 
 mod engine;
+pub mod plan;
 mod view;
 
 pub use view::{CheckResult, ClusterView, MemberView, Name, RolloutView, Tick, Version, VoteView, World};
