@@ -2,6 +2,7 @@
 
 pub(crate) mod fleet_status;
 pub(crate) mod plan;
+pub(crate) mod rollout;
 pub(crate) mod tenant;
 
 use serde::Serialize;
