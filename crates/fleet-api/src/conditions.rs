@@ -19,6 +19,11 @@ pub const REACHABLE: &str = "Reachable";
 /// The spec was read and holds together.
 pub const ACCEPTED: &str = "Accepted";
 
+/// A rollout's members move, or will by themselves.
+pub const PROGRESSING: &str = "Progressing";
+/// Every wave of a rollout has passed.
+pub const PASSED: &str = "Passed";
+
 /// Reasons. Each names one thing that an operator can look up.
 pub mod reason {
     /// All is as wanted.

@@ -362,6 +362,16 @@ pub struct Ledger {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub granted: Vec<String>,
+    /// The members of which this entry says that they fail, fall back, return or are tried again: whatever takes room,
+    /// spends the failure budget or unsettles a wave is announced here before it is written. At most 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub noted: Vec<String>,
+    /// How many names all entries held so far, this one included. Members count the entries that they have answered:
+    /// when their sum is smaller, somebody reads members that are out of date.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub named: i64,
 }
 
 /// How many members are in which state.
@@ -421,6 +431,11 @@ pub struct WaveStatus {
 pub struct GateStatus {
     /// The gate's name.
     pub name: String,
+    /// Since when it can open: since the waves before have passed, or, for a gate after a wave, since the wave has
+    /// nothing else to wait for. A vote that was given before does not count, and one has to be given anew when this
+    /// moves.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub openable_since: Option<Time>,
     /// When it opened. Once it has, it stays so for this plan.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_at: Option<Time>,

@@ -5,7 +5,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{AddonChoice, ReportEntry};
+use super::{AddonChoice, ComponentVersion, ReportEntry};
 use crate::KubernetesVersion;
 
 /// One tenant's cluster in one rollout: its dated slot, and how far it is. Made with the rollout's plan, one object for
@@ -72,10 +72,15 @@ pub struct RolloutMemberStatus {
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub seq: i64,
-    /// The entry of the rollout's ledger by which the member was last allowed to begin.
+    /// The last entry of the rollout's ledger that named the member and was answered by it: it began, or what was
+    /// announced of it came about, or neither could be any more.
     #[serde(default)]
     #[schemars(range(min = 0))]
     pub granted_by: i64,
+    /// How many entries of the rollout's ledger have named the member and were answered by it.
+    #[serde(default)]
+    #[schemars(range(min = 0))]
+    pub entries: i64,
     /// Which attempt it is, from 1; 0 before the first.
     #[serde(default)]
     #[schemars(range(min = 0))]
@@ -89,6 +94,22 @@ pub struct RolloutMemberStatus {
     /// When it was first seen to have arrived in the present attempt.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrived_at: Option<Time>,
+    /// When the present attempt was allowed to move back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_started_at: Option<Time>,
+    /// Since when it is known to be offline: without a fresh observation for longer than `offlineAfter`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offline_since: Option<Time>,
+    /// Before when it will not begin, as far as is known: its slot, or the opening of its next window.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Time>,
+    /// The Baseline that the cluster was hardened by before it first moved: what a rollback goes back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_baseline: Option<String>,
+    /// The add-ons of the target as they were before the member first moved. At most 16.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub from_addons: Vec<ComponentVersion>,
     /// The value of `spec.retry` that the present attempt answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<String>,

@@ -11,13 +11,34 @@
 //!    member as it was read back, never from what is about to be written.
 //! 3. A move carries the member's `seq`; the management cluster refuses one that is older than what stands.
 
+mod amounts;
+mod back;
+mod begin;
 mod engine;
+mod evidence;
+mod gates;
+mod ledger;
+mod member;
+mod moves;
 pub mod plan;
+mod scene;
+mod summary;
+mod twist;
 mod view;
+mod waves;
 
+pub use scene::expected_minutes;
+#[cfg(feature = "mutants")]
+pub use twist::Mutant;
 pub use view::{CheckResult, ClusterView, MemberView, Name, RolloutView, Tick, Version, VoteView, World};
 
 /// Decides what to write next for a rollout.
 pub fn tick(world: &World<'_>) -> Tick {
-    engine::tick(world)
+    engine::tick(world, twist::Twist::default())
+}
+
+/// Decides as [`tick`] does, with a fault in force.
+#[cfg(feature = "mutants")]
+pub fn tick_mutated(world: &World<'_>, mutant: Option<Mutant>) -> Tick {
+    engine::tick(world, twist::Twist::new(mutant))
 }

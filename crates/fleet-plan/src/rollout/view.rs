@@ -76,6 +76,8 @@ pub struct ClusterView<'a> {
     pub maintenance: Option<&'a Maintenance>,
     /// The move that stands in its spec.
     pub current: Option<&'a Move>,
+    /// Another rollout, by name, whose move stands in its spec and which is not over. This one then keeps away.
+    pub taken_by: Option<&'a str>,
     /// The baseline that it is hardened by.
     pub baseline: &'a str,
     /// The observed versions.
