@@ -28,6 +28,109 @@ pub enum RolloutCommand {
         #[command(flatten)]
         output: Output,
     },
+    /// Show how far a rollout is: its waves, members, soak clocks and gates
+    Status {
+        /// The rollout; the one that is not over when there is only one
+        rollout: Option<String>,
+        /// Show again whenever something changes
+        #[arg(long, short)]
+        watch: bool,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Let nothing new begin; what runs is left to finish
+    Pause(OneRollout),
+    /// Let a rollout go on, after a look at its failures
+    Resume {
+        /// The rollout; the one that is not over when there is only one
+        rollout: Option<String>,
+        /// You have looked at the failures so far, and the rollout shall go on all the same
+        #[arg(long)]
+        acknowledge_failures: bool,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Vote for a gate
+    Approve {
+        /// The rollout; the one that is not over when there is only one
+        rollout: Option<String>,
+        /// The gate
+        #[arg(long, value_name = "NAME")]
+        gate: String,
+        /// The role in which you vote; needed when the gate asks for several
+        #[arg(long, value_name = "NAME")]
+        role: Option<String>,
+        /// Why, or what you looked at
+        #[arg(long, short = 'm', value_name = "TEXT")]
+        comment: Option<String>,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Take members out of a rollout: they count neither as success nor as failure
+    Skip(Members),
+    /// Try members again that failed
+    Retry(Members),
+    /// End a rollout: nothing begins any more, and what runs is left to finish
+    Abort {
+        /// The rollout; the one that is not over when there is only one
+        rollout: Option<String>,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// Roll members back to the minor before: all that have moved, those of a wave, or those that are named
+    Rollback {
+        /// The tenants; all that have moved when none is named
+        tenants: Vec<String>,
+        /// The rollout; the one that is not over when there is only one
+        #[arg(long, value_name = "NAME")]
+        rollout: Option<String>,
+        /// Only the members of this wave
+        #[arg(long, value_name = "NAME", conflicts_with = "tenants")]
+        wave: Option<String>,
+        /// Do not ask
+        #[arg(long, short)]
+        yes: bool,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+    /// List rollouts, those that are over included
+    History {
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
+}
+
+/// A rollout, and how to print what became of it.
+#[derive(Debug, Args)]
+pub struct OneRollout {
+    /// The rollout; the one that is not over when there is only one
+    pub rollout: Option<String>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
+}
+
+/// Members of a rollout.
+#[derive(Debug, Args)]
+pub struct Members {
+    /// The tenants
+    #[arg(required = true)]
+    pub tenants: Vec<String>,
+    /// The rollout; the one that is not over when there is only one
+    #[arg(long, value_name = "NAME")]
+    pub rollout: Option<String>,
+    /// How to print.
+    #[command(flatten)]
+    pub output: Output,
 }
 
 /// Arguments of `fleet rollout plan`.

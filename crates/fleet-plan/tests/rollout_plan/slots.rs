@@ -54,6 +54,27 @@ fn a_place_that_is_free_goes_to_whoever_may_begin_and_nobody_holds_one_while_wai
 }
 
 #[test]
+fn a_move_is_not_begun_in_the_rest_of_a_window_when_a_whole_one_is_long_enough() {
+    // The window closes at 02:00, in ninety minutes, and with eight add-ons the move takes 105 minutes.
+    let mut world = World::new("2026-11-25T00:30:00Z");
+    world.tenant("acme", "all", "1.35", &windows("UTC", &["Tue", "Thu"], "22:00", "4h"));
+    let addons: Vec<Value> =
+        (0..8).map(|index| json!({"name": format!("a-{index}"), "version": "v1"})).collect();
+    world.clusters[0].status.as_mut().unwrap().versions.addons =
+        serde_json::from_value(json!(addons)).unwrap();
+    let plan = world.plan(&by_ring(&["all"])).unwrap();
+    assert_eq!(slot_of(&plan, "acme"), "2026-11-26T22:00:00Z");
+    // Where no window is long enough for all of it, the first step decides.
+    world.clusters[0].spec.maintenance.as_mut().unwrap().windows[0].duration = "1h".parse().unwrap();
+    world.now = at("2026-11-24T22:00:00Z");
+    let mut rollout = by_ring(&["all"]);
+    rollout.step_deadline = "72h".parse().unwrap();
+    let plan = world.plan(&rollout).unwrap();
+    assert_eq!(slot_of(&plan, "acme"), "2026-11-24T22:00:00Z");
+    assert!(plan.members[0].moved_at > at("2026-11-26T22:00:00Z"));
+}
+
+#[test]
 fn those_whose_support_ends_first_go_first() {
     let mut world = World::new("2026-11-24T14:00:00Z");
     world.tenant("a-late", "all", "1.35", &Value::Null).tenant("b-soon", "all", "1.35", &Value::Null);

@@ -5,9 +5,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fleet_api::v1alpha1::Maintenance;
+use fleet_api::{text::Day, v1alpha1::Maintenance};
 use fleet_plan::rollout::plan::{ConflictSet, Refusal, RolloutPlan, chain, plan};
-use fleet_spec::{Finding, load, render, rollout_file};
+use fleet_spec::{Checked, Finding, Severity, ValidatedFleet, load, render, rollout_file};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ pub(crate) async fn run(session: &Session, arguments: &PlanArguments) -> Result<
     let world = if against.is_empty() {
         World::read(session, &session.hub().await?).await?
     } else {
-        World::of_spec(spec::read(&session.printer, against, session.day(*on), None)?, now)?
+        World::of_spec(described(session, against, *on)?, now)?
     };
     let input = world.input(&file.name, &file.strategy, by, now);
     let made = match to {
@@ -113,6 +113,23 @@ fn refuse(
     } else {
         CliError::no("there is no plan that keeps every rule")
             .hint("relax one rule of each set that is named, and plan again; nothing was changed")
+    })
+}
+
+/// The fleet that a spec describes. A rollout beside it is what is planned, and needs no note.
+fn described(session: &Session, files: &[PathBuf], on: Option<Day>) -> Result<ValidatedFleet> {
+    let (fleet, findings) = match spec::judge(files, session.day(on), None)? {
+        Ok(Checked { fleet, findings }) => (Some(fleet), findings),
+        Err(findings) => (None, findings),
+    };
+    let told: Vec<Finding> =
+        findings.into_iter().filter(|finding| finding.severity != Severity::Info).collect();
+    if !told.is_empty() {
+        session.printer.note(&format!("{}\n", spec::texts(&told)));
+    }
+    fleet.ok_or_else(|| {
+        CliError::usage(format!("the fleet spec cannot be used: {}", render::summary(&told)))
+            .hint("mend it and try again; `fleet validate` checks it without changing anything")
     })
 }
 

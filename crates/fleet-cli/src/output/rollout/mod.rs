@@ -4,6 +4,7 @@ pub(crate) mod chart;
 pub(crate) mod conflict;
 pub(crate) mod html;
 pub(crate) mod plan;
+pub(crate) mod status;
 mod svg;
 pub(crate) mod timeline;
 

@@ -137,7 +137,8 @@ pub struct PlannedMember {
     /// When the window of the slot closes; left out when the tenant may be disturbed at any time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub window_until: Option<Timestamp>,
-    /// How long the first step takes, in minutes, which is what has to fit into the window.
+    /// How many minutes have to be left of the window at the slot: all of the move, or its first step where no window is
+    /// longer.
     pub minutes: i64,
     /// When it is expected to have arrived.
     pub moved_at: Timestamp,

@@ -59,9 +59,11 @@ fn tasks<'a>(input: &Input<'_>, candidates: &'a [Candidate<'a>]) -> Vec<WaveTask
         };
         let support = support_ends(input, candidate);
         let asked = input.by.map(|at| Deadline { at, of: DeadlineOf::Asked });
+        let work = Work::of(&strategy.target, candidate.eks, candidate.addons, hold);
         let task = Task {
             candidate: index,
-            work: Work::of(&strategy.target, candidate.eks, candidate.addons, hold),
+            wanted: work.wanted(candidate.maintenance, input.now),
+            work,
             maintenance: candidate.maintenance,
             last_change: candidate.last_change,
             deadlines: support
@@ -249,7 +251,7 @@ fn member(
         to,
         slot: slot.begin,
         window_until: slot.until,
-        minutes: task.work.first(),
+        minutes: task.wanted,
         moved_at: slot.course.arrived,
         ends_at: slot.ends,
         nodes_from: hold.and_then(|hold| later(slot.course.first, hold.0)),

@@ -37,6 +37,8 @@ pub(super) struct Task<'a> {
     /// Its index among the candidates.
     pub(super) candidate: usize,
     pub(super) work: Work,
+    /// What is to be left of the window at its slot, in minutes.
+    pub(super) wanted: i64,
     pub(super) maintenance: Option<&'a Maintenance>,
     /// When a change last disturbed it.
     pub(super) last_change: Option<Timestamp>,
@@ -177,7 +179,7 @@ fn run_wave(
         _ => wave.tasks.get(task).and_then(|task| task.last_change),
     };
     let ask = |task: usize, at: Timestamp| {
-        let minutes = wave.tasks.get(task).map(|task| task.work.first()).unwrap_or_default();
+        let minutes = wave.tasks.get(task).map(|task| task.wanted).unwrap_or_default();
         let change = Change::Begins { last: last_change_of(task) };
         windows::permission_for(maintenance_of(task), change, at, minutes).ok()
     };

@@ -6,15 +6,16 @@ use fleet_api::{
 };
 use jiff::{SignedDuration, Timestamp};
 
-use crate::windows::{self, Change, Permission, UnknownZone};
+use crate::{
+    rollout::expected_minutes,
+    windows::{self, Change, Permission, UnknownZone},
+};
 
 /// How long it takes until a member that has arrived has been seen healthy, in minutes. The controller looks at a cluster
 /// at least this often.
 pub(super) const VERIFY: i64 = 5;
 /// For how long EKS can roll a control plane back (user guide, "Roll back a cluster").
 pub(super) const ROLLBACK_DAYS: i64 = 7;
-/// How long a baseline takes until every object of it is applied and every probe has been answered, in minutes.
-const BASELINE: i64 = 10;
 
 /// The steps of a member's move, in their order.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,13 +46,9 @@ impl Work {
         addons: usize,
         hold: Option<i64>,
     ) -> Self {
-        let Some(_) = target.kubernetes else {
-            let steps = match &target.addons {
-                Some(addons) => addons.iter().map(|_| durations::ADDON_UPDATE).collect(),
-                None => vec![BASELINE],
-            };
-            return Self { steps, control_plane: false, held: 0, back: 0 };
-        };
+        if target.kubernetes.is_none() {
+            return Self { steps: vec![expected_minutes(target)], control_plane: false, held: 0, back: 0 };
+        }
         let addons = std::iter::repeat_n(durations::ADDON_UPDATE, addons);
         let groups: Vec<i64> =
             eks.into_iter().flat_map(|eks| &eks.node_groups).map(durations::node_group_update).collect();
@@ -67,9 +64,19 @@ impl Work {
         Self { steps, control_plane: true, held: if hold.is_some() { nodes } else { 0 }, back }
     }
 
-    /// What has to fit into what is left of a window, in minutes.
+    /// The first step, in minutes: without so much left of a window the engine lets nobody begin.
     pub(super) fn first(&self) -> i64 {
         self.steps.first().copied().unwrap_or_default()
+    }
+
+    /// What is to be left of the window at the slot, in minutes: all of it where any window is that long, so that a move
+    /// does not wait half-finished for the next window; else the first step.
+    pub(super) fn wanted(&self, maintenance: Option<&Maintenance>, now: Timestamp) -> i64 {
+        let whole = windows::permission_for(maintenance, Change::GoesOn, now, self.total());
+        match whole {
+            Ok(Permission::Now { .. } | Permission::Later { at: Some(_), .. }) => self.total(),
+            Ok(Permission::Later { at: None, .. }) | Err(_) => self.first(),
+        }
     }
 
     /// All of it until it has arrived, in minutes.
