@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 const OPENINGS: usize = 200;
 const HOUR: i64 = 3_600;
 /// How far apart marks on an axis may be, in seconds.
-const STEPS: [i64; 11] = [
+const STEPS: [i64; 12] = [
     HOUR / 4,
     HOUR / 2,
     HOUR,
@@ -21,6 +21,7 @@ const STEPS: [i64; 11] = [
     24 * HOUR,
     48 * HOUR,
     168 * HOUR,
+    336 * HOUR,
     672 * HOUR,
     2_688 * HOUR,
 ];

@@ -33,10 +33,10 @@ fn section<'m>(plan: &RolloutPlan, times: &impl Fn(&str) -> Option<&'m Maintenan
         plan.hop.map(|hop| format!(", hop {} of {} to {}", hop.number, hop.of, hop.to)).unwrap_or_default();
     let mut notes: Vec<String> = delay(plan).into_iter().collect();
     if !plan.at_target.is_empty() {
-        notes.push(format!("At the target already: {}", shortened(&plan.at_target)));
+        notes.push(format!("at the target already: {}", shortened(&plan.at_target)));
     }
     notes.extend(plan.notes.iter().cloned());
-    let notes: String = notes.iter().map(|note| format!("<li>{}</li>", escaped(&capital(note)))).collect();
+    let notes: String = notes.iter().map(|note| format!("<li>{}</li>", escaped(note))).collect();
     format!(
         "<section>\n<header>\n<p class=\"kind\">Rollout plan{}</p>\n<h1>{}</h1>\n<p class=\"lead\">{} {} in {}</p>\n</header>\n\
          {}\n<h2>Over time</h2>\n<figure>\n<div class=\"scroll\">{}</div>\n{}\n</figure>\n\
@@ -159,7 +159,6 @@ fn members<'m>(plan: &RolloutPlan, times: &impl Fn(&str) -> Option<&'m Maintenan
         "Wave",
         "Version",
         "Slot",
-        "In its zone",
         "Window until",
         "Moved",
         "Succeeds",
@@ -177,7 +176,7 @@ fn member_row(member: &PlannedMember, maintenance: Option<&Maintenance>) -> Stri
     let local = maintenance.and_then(|times| {
         let zone = windows::zone(Some(times)).ok()?;
         let local = member.slot.to_zoned(zone).strftime("%a %d %b %H:%M").to_string();
-        Some(format!("{local} {}", times.time_zone))
+        Some(format!("<small>{}</small>", escaped(&format!("{local} {}", times.time_zone))))
     });
     let version = if member.from == member.to {
         member.from.to_string()
@@ -189,8 +188,7 @@ fn member_row(member: &PlannedMember, maintenance: Option<&Maintenance>) -> Stri
         ("", format!("<b>{}</b>", escaped(&member.tenant))),
         ("", escaped(&member.wave)),
         ("", version),
-        ("", moment(member.slot)),
-        ("", or_dash(local)),
+        ("", format!("{}{}", moment(member.slot), local.unwrap_or_default())),
         ("", or_dash(member.window_until.map(moment))),
         ("", moment(member.moved_at)),
         ("", moment(member.ends_at)),
@@ -203,11 +201,6 @@ fn member_row(member: &PlannedMember, maintenance: Option<&Maintenance>) -> Stri
             or_dash(back.map(|back| back.hindrances.join("; ")).filter(|text| !text.is_empty())),
         ),
     ])
-}
-
-fn capital(text: &str) -> String {
-    let mut letters = text.chars();
-    letters.next().map(|first| first.to_uppercase().chain(letters).collect()).unwrap_or_default()
 }
 
 /// Text for HTML and SVG, between tags and in attributes. Names and reasons are written by many hands.

@@ -85,6 +85,8 @@ fn axis(scale: &Scale, height: f64) -> String {
     let mut text = String::new();
     for (at, label) in chart::ticks(scale.span, 14) {
         let x = scale.x(at);
+        // A date that does not fit any more would be cut.
+        let label = if x < WIDTH - 36.0 { label } else { String::new() };
         let _ = write!(
             text,
             "<line x1=\"{x:.1}\" y1=\"22\" x2=\"{x:.1}\" y2=\"{height:.0}\" class=\"grid\"/>\
@@ -191,10 +193,12 @@ fn member_row(
     if let Some(back) = &member.rollback {
         let x = scale.x(back.until);
         let (middle, half) = (y + height / 2.0, (height / 3.0).clamp(1.0, 5.0));
+        if height >= NAMED {
+            let _ = write!(text, "<path d=\"M{ends:.1} {middle:.2}H{x:.1}\" class=\"tail\"/>");
+        }
         let _ = write!(
             text,
-            "<path d=\"M{ends:.1} {middle:.2}H{x:.1}\" class=\"tail\"/>\
-             <path d=\"M{:.1} {middle:.2}L{x:.1} {:.2}L{:.1} {middle:.2}L{x:.1} {:.2}z\" class=\"back\"/>",
+            "<path d=\"M{:.1} {middle:.2}L{x:.1} {:.2}L{:.1} {middle:.2}L{x:.1} {:.2}z\" class=\"back\"/>",
             x - half,
             middle - half,
             x + half,

@@ -50,8 +50,7 @@ pub(crate) fn text<'m>(
             lines.push(line(&name, member_cells(member, times(&member.tenant), span, room)));
         }
         if own.len() > MEMBERS {
-            let more = format!("  and {} more", own.len() - MEMBERS);
-            lines.push(toned(padded(&more, label), Tone::Faint));
+            lines.push(toned(format!("  and {} more", own.len() - MEMBERS), Tone::Faint));
         }
     }
     lines.push(String::new());
@@ -118,7 +117,7 @@ fn axis(span: Span, label: usize, room: usize) -> [String; 2] {
     let mut dates = vec![' '; room];
     let mut marks = vec![' '; room];
     let mut free = 0;
-    for (at, text) in chart::ticks(span, (room / 16).max(1)) {
+    for (at, text) in chart::ticks(span, (room / 12).max(1)) {
         let column = column(span, at, room);
         if let Some(mark) = marks.get_mut(column) {
             *mark = '╷';
