@@ -261,16 +261,13 @@ impl Search<'_, '_> {
             ),
             Rule::Freeze(index) => {
                 let freeze = maintenance?.freezes.get(index)?;
-                let owner = if self.input.fleet.spec.freezes.contains(freeze) {
-                    "the fleet"
+                let of_fleet = self.input.fleet.spec.freezes.contains(freeze);
+                let (owner, which) = if of_fleet {
+                    ("the fleet", "a freeze of the fleet")
                 } else {
-                    candidate.tenant
+                    (candidate.tenant, "its freeze")
                 };
-                (
-                    freeze_text(freeze, owner),
-                    format!("let {} move in the freeze of {owner}", candidate.tenant),
-                    None,
-                )
+                (freeze_text(freeze, owner), format!("let {} move in {which}", candidate.tenant), None)
             }
             Rule::Gap => {
                 let gap = maintenance?.min_gap?;
