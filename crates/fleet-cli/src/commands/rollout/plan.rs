@@ -1,6 +1,7 @@
 //! `fleet rollout plan`: every member's dated slot before anything moves, or why there is none.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -64,10 +65,12 @@ pub(crate) async fn run(session: &Session, arguments: &PlanArguments) -> Result<
             return refuse(session, &file.located(problems.collect()), &conflicts, *output);
         }
     };
-    let times = |tenant: &str| -> Option<&Maintenance> {
-        let cluster = world.clusters.iter().find(|cluster| cluster.spec.tenant == tenant)?;
-        cluster.spec.maintenance.as_ref()
-    };
+    let by_tenant: BTreeMap<&str, &Maintenance> = world
+        .clusters
+        .iter()
+        .filter_map(|cluster| Some((cluster.spec.tenant.as_str(), cluster.spec.maintenance.as_ref()?)))
+        .collect();
+    let times = |tenant: &str| by_tenant.get(tenant).copied();
     if let Some(path) = html {
         write(path, &html::page(&plans, &times))?;
         session.printer.note(&format!("the plan is drawn in `{}`", path.display()));

@@ -224,6 +224,24 @@ pub(super) fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
+    /// A plan as it is stored, with another name in place of a tenant's.
+    fn make_plan(tenant: &str) -> RolloutPlan {
+        let text = include_str!("../../../tests/rollouts/edited.yaml");
+        let mut plan: RolloutPlan = serde_yaml::from_str(text).unwrap();
+        plan.members[1].tenant = tenant.to_owned();
+        plan
+    }
+
+    #[test]
+    fn a_page_needs_nothing_else_and_runs_nothing() {
+        let hostile = "<script src=//evil.example>\"'";
+        let page = page(&[make_plan(hostile)], &|_| None);
+        assert!(!page.contains("<script") && !page.contains("http") && !page.contains("@import"), "{page}");
+        // In the drawing as well as in the table.
+        assert!(page.matches("&lt;script src=//evil.example&gt;&quot;&#39;").count() >= 2);
+        assert_eq!(page.matches("<svg").count(), 1);
+    }
+
     #[test]
     fn text_of_tenants_never_becomes_markup() {
         assert_eq!(

@@ -195,3 +195,20 @@ fn member_cells(
     fill(&mut cells, span, Span { from: member.slot, until: member.moved_at }, MOVE);
     cells
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_drawing_fits_its_width_and_shows_every_move() {
+        let stored = include_str!("../../../tests/rollouts/edited.yaml");
+        let plan: RolloutPlan = serde_yaml::from_str(stored).unwrap();
+        for width in [60, 80, 132] {
+            let drawn = anstream::adapter::strip_str(&text(&plan, &|_| None, width)).to_string();
+            let rows: Vec<&str> = drawn.lines().skip(3).take_while(|line| !line.is_empty()).collect();
+            assert!(rows.iter().all(|row| row.chars().count() <= width), "{drawn}");
+            assert_eq!(rows.iter().filter(|row| row.contains(MOVE)).count(), plan.members.len(), "{drawn}");
+        }
+    }
+}
