@@ -397,7 +397,11 @@ mod tests {
         };
         let members = [
             member("zorg", "second", json!({"message": "waits for wave first"})),
-            member("acme", "first", json!({"state": "Soaking", "since": "2026-11-24T13:00:00Z", "message": "healthy"})),
+            member(
+                "acme",
+                "first",
+                json!({"state": "Soaking", "since": "2026-11-24T13:00:00Z", "message": "healthy"}),
+            ),
         ];
         let cluster = |move_id: &str| -> TenantCluster {
             serde_json::from_value(json!({
@@ -428,9 +432,9 @@ mod tests {
             "GATE      STANDS         STATE   WHAT",
             "sign-off  before second  closed  not looked at yet",
             "",
-            "TENANT  WAVE    STATE    SINCE  SOAK           SLOT               WHAT",
-            "acme    first   Soaking  2h0m   2h1m of 1d0h   2026-11-24 12:00Z  healthy",
-            "zorg    second  Pending  -      -              2026-11-24 12:00Z  waits for wave first",
+            "TENANT  WAVE    STATE    SINCE  SOAK          SLOT               WHAT",
+            "acme    first   Soaking  2h0m   2h1m of 1d0h  2026-11-24 12:00Z  healthy",
+            "zorg    second  Pending  -      -             2026-11-24 12:00Z  waits for wave first",
             "",
             "Soaking (passes by itself): acme soaks",
         ];
