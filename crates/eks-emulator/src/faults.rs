@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{ErrorDetail, Issue};
+use crate::{
+    journal::changes_something,
+    model::{ErrorDetail, Issue},
+};
 
 /// One planned fault.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -17,6 +20,9 @@ pub struct Fault {
     /// Only calls about this cluster.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
+    /// Only calls whose subject, as the journal has it, contains this text: launch templates belong to no cluster.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub about: Option<String>,
     /// Only calls in this account.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub account: Option<String>,
@@ -47,6 +53,11 @@ pub enum Effect {
     ResetBefore,
     /// The call takes effect, then the connection is reset and no answer arrives.
     ResetAfter,
+    /// A call that changes something is held until it is let go over the control API.
+    Hold {
+        /// On which side of its effect.
+        when: When,
+    },
     /// The accepted update ends as `Failed` with this error.
     FailUpdate {
         /// The error.
@@ -74,7 +85,22 @@ pub enum Effect {
     },
 }
 
+/// On which side of its effect a call is held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum When {
+    /// Nothing has happened yet.
+    Before,
+    /// It has taken effect, and its answer is held.
+    After,
+}
+
 impl Effect {
+    /// Whether the call is held before anything else can happen to it.
+    pub fn holds_before(&self) -> bool {
+        matches!(self, Self::Hold { when: When::Before })
+    }
+
     /// Whether the effect replaces the call.
     pub fn prevents(&self) -> bool {
         matches!(self, Self::Throttle | Self::ServerError | Self::ResetBefore)
@@ -84,6 +110,7 @@ impl Effect {
     fn can_happen_to(&self, operation: &str) -> bool {
         match self {
             Self::Throttle | Self::ServerError | Self::ResetBefore | Self::ResetAfter => true,
+            Self::Hold { .. } => changes_something(operation),
             Self::FailUpdate { .. } => operation.starts_with("Update"),
             Self::FailCreate { .. } => matches!(operation, "CreateCluster" | "CreateNodegroup"),
             Self::StaleActive { .. } => matches!(operation, "UpdateClusterVersion" | "UpdateClusterConfig"),
@@ -105,18 +132,39 @@ impl Struck {
         self.0.iter().map(|(_, effect)| effect).find(|effect| effect.prevents())
     }
 
+    /// Whether nothing happens.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The effects.
     pub fn effects(&self) -> impl Iterator<Item = &Effect> {
         self.0.iter().map(|(_, effect)| effect)
     }
 }
 
-/// Finds the faults that happen to a call, and counts down those that let it through.
-pub fn strike(faults: &mut [Fault], operation: &str, account: &str, cluster: Option<&str>) -> Struck {
+/// What faults are chosen by.
+#[derive(Debug, Clone, Copy)]
+pub struct Target<'a> {
+    /// The operation.
+    pub operation: &'a str,
+    /// The account.
+    pub account: &'a str,
+    /// The cluster, if the call is about one.
+    pub cluster: Option<&'a str>,
+    /// The subject, as the journal has it.
+    pub about: &'a str,
+}
+
+/// Finds the faults that happen to a call, among those with a `wanted` effect, and counts down those that let it
+/// through.
+pub fn strike(faults: &mut [Fault], target: Target<'_>, wanted: impl Fn(&Effect) -> bool) -> Struck {
+    let Target { operation, account, cluster, about } = target;
     let mut struck = Vec::new();
-    for fault in faults.iter_mut().filter(|fault| fault.times > 0) {
+    for fault in faults.iter_mut().filter(|fault| fault.times > 0 && wanted(&fault.effect)) {
         let named = fault.operation.as_deref().is_none_or(|wanted| wanted == operation);
         let here = fault.cluster.as_deref().is_none_or(|wanted| Some(wanted) == cluster)
+            && fault.about.as_deref().is_none_or(|wanted| about.contains(wanted))
             && fault.account.as_deref().is_none_or(|wanted| wanted == account);
         if !(named && here && fault.effect.can_happen_to(operation)) {
             continue;
@@ -153,6 +201,11 @@ mod tests {
         serde_json::from_str(json).unwrap()
     }
 
+    fn strike(faults: &mut [Fault], operation: &str, account: &str, cluster: Option<&str>) -> Struck {
+        let about = cluster.unwrap_or_default();
+        super::strike(faults, Target { operation, account, cluster, about }, |_| true)
+    }
+
     #[test]
     fn a_throttle_happens_as_often_as_planned() {
         let mut faults =
@@ -179,6 +232,19 @@ mod tests {
         assert_eq!(faults.len(), 1);
         spend(&mut faults, &struck, true);
         assert_eq!(faults.len(), 0);
+    }
+
+    #[test]
+    fn a_hold_is_for_calls_that_change_something_and_looks_at_their_subject() {
+        let mut faults =
+            plan(r#"[{"id": "1", "effect": "hold", "when": "before", "about": "acme-1", "times": 9}]"#);
+        let mut held = |operation, about| {
+            let target = Target { operation, account: "1", cluster: None, about };
+            !super::strike(&mut faults, target, Effect::holds_before).is_empty()
+        };
+        assert!(held("CreateLaunchTemplate", "fleet-acme-1-workers"));
+        assert!(!held("CreateLaunchTemplate", "fleet-acme-2-workers"));
+        assert!(!held("DescribeLaunchTemplates", "fleet-acme-1-workers"));
     }
 
     #[test]

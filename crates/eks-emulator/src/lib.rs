@@ -16,6 +16,8 @@
 
 pub mod durations;
 pub mod faults;
+pub mod holds;
+pub mod journal;
 pub mod model;
 pub mod seed;
 pub mod sigv4;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::{
     error::ApiError,
+    journal::Question,
     wire::xml::{node, text},
     world::Answered,
 };
@@ -18,6 +19,8 @@ pub(crate) enum Reply {
     Answer(Response<Bytes>),
     /// It is reset.
     Reset,
+    /// The call is held: before its effect, or with the answer that it will get.
+    Held(Question, Option<Response<Bytes>>),
 }
 
 /// The wire protocols.

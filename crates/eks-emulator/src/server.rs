@@ -9,6 +9,7 @@ use axum::{
     http::StatusCode,
     response::{IntoResponse, Response},
 };
+use bytes::Bytes;
 use http_body_util::{BodyExt, Limited};
 use hyper::{body::Incoming, server::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -19,8 +20,10 @@ use tracing::{debug, warn};
 
 use crate::{
     control::{self, Control},
+    faults::When,
+    holds::Then,
     reply::Reply,
-    world::AwsRequest,
+    world::{AwsRequest, Pass},
 };
 
 /// The longest body that is read.
@@ -104,11 +107,32 @@ async fn aws(
         headers: parts.headers,
         body,
     };
-    match control.world.aws(&request) {
-        Reply::Answer(response) => response.map(Body::from),
-        Reply::Reset => {
+    // In a task of its own: a call that is held may take effect when its caller is long gone.
+    match tokio::spawn(answer(control, request)).await {
+        Ok(Some(response)) => response.map(Body::from),
+        Ok(None) => {
             reset.0.cancel();
             std::future::pending().await
         }
+        Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
+    }
+}
+
+/// The answer to a call, when nothing holds it any more; `None` when its connection is to be reset.
+async fn answer(control: Arc<Control>, request: AwsRequest) -> Option<http::Response<Bytes>> {
+    let mut reply = control.world.aws(&request, Pass::First);
+    loop {
+        reply = match reply {
+            Reply::Answer(response) => return Some(response),
+            Reply::Reset => return None,
+            Reply::Held(question, answer) => {
+                let when = if answer.is_some() { When::After } else { When::Before };
+                match (control.world.holds.hold(when, question).await, answer) {
+                    (Then::Drop, _) => return None,
+                    (Then::Go, Some(answer)) => return Some(answer),
+                    (Then::Go, None) => control.world.aws(&request, Pass::Released),
+                }
+            }
+        };
     }
 }

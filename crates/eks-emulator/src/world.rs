@@ -18,9 +18,11 @@ use crate::{
     ec2,
     eks::{self, Call, Input},
     error::ApiError,
-    faults::{self, Effect, Struck},
+    faults::{self, Effect, Fault, Struck, Target, When},
+    holds::Holds,
     iam,
     identity::{Caller, look_up},
+    journal::{Entry, Journal, Question, changes_something},
     json_services,
     model::{ClusterKey, ClusterRecord, ServerAccess},
     reply::{Protocol, Reply},
@@ -48,6 +50,15 @@ impl AwsRequest {
     }
 }
 
+/// Which time a request comes before the world.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Pass {
+    /// As it arrives.
+    First,
+    /// Again, after it was held before its effect.
+    Released,
+}
+
 /// The world.
 pub(crate) struct World {
     pub(crate) seed: Seed,
@@ -60,6 +71,10 @@ pub(crate) struct World {
     own_hosts: Vec<String>,
     /// Told whenever something changed that the control planes have to follow.
     pub(crate) changed: Notify,
+    /// The calls that are held.
+    pub(crate) holds: Holds,
+    /// The calls that changed something, or were to.
+    pub(crate) journal: Journal,
 }
 
 /// What became of the API server of a cluster.
@@ -83,7 +98,17 @@ impl World {
         real: bool,
         own_hosts: Vec<String>,
     ) -> Self {
-        Self { seed, durations, store, state: Mutex::new(state), real, own_hosts, changed: Notify::new() }
+        Self {
+            seed,
+            durations,
+            store,
+            state: Mutex::new(state),
+            real,
+            own_hosts,
+            changed: Notify::new(),
+            holds: Holds::default(),
+            journal: Journal::default(),
+        }
     }
 
     /// The hosts under which this process is reached.
@@ -187,7 +212,7 @@ impl World {
     }
 
     /// Answers a request of the AWS wire.
-    pub(crate) fn aws(&self, request: &AwsRequest) -> Reply {
+    pub(crate) fn aws(&self, request: &AwsRequest, pass: Pass) -> Reply {
         let mut state = self.lock();
         let now = now_of(&state);
         self.advance(&mut state, now);
@@ -199,7 +224,7 @@ impl World {
                 return Protocol::of(&service).refuse(&ApiError::from_signature(&fault), &Uuid::new_v4());
             }
         };
-        let reply = self.carry_out(&mut state, request, &caller, &signed, now);
+        let reply = self.carry_out(&mut state, request, pass, &caller, &signed, now);
         let now = now_of(&state);
         self.advance(&mut state, now);
         self.save(&mut state);
@@ -249,6 +274,7 @@ impl World {
         &self,
         state: &mut State,
         request: &AwsRequest,
+        pass: Pass,
         caller: &Caller,
         signed: &Signed,
         now: Timestamp,
@@ -266,9 +292,23 @@ impl World {
             return protocol.refuse(&ApiError::access_denied(message), &id);
         }
         let cluster = asked.cluster();
+        let question = changes_something(asked.name()).then(|| asked.question(request, state));
+        let about = question.as_ref().map_or("", |question| &question.about);
+        let target =
+            Target { operation: asked.name(), account: &caller.account, cluster: cluster.as_deref(), about };
         let before = state.shared().faults.clone();
         let mut planned = before.clone();
-        let struck = faults::strike(&mut planned, asked.name(), &caller.account, cluster.as_deref());
+        if pass == Pass::First {
+            let struck = faults::strike(&mut planned, target, Effect::holds_before);
+            faults::spend(&mut planned, &struck, true);
+            if let (false, Some(question)) = (struck.is_empty(), &question) {
+                plan(state, &before, planned);
+                info!(operation = asked.name(), about, "holding a call before its effect");
+                return Reply::Held(question.clone(), None);
+            }
+        }
+        let struck = faults::strike(&mut planned, target, |effect| !effect.holds_before());
+        let running_updates = running_updates(state, caller, &signed.scope.region, cluster.as_deref());
         let result = match struck.preventing() {
             Some(Effect::Throttle) => Err(ApiError::throttled("Rate exceeded")),
             Some(Effect::ServerError) => Err(ApiError::server("Internal server error (planned)")),
@@ -290,17 +330,34 @@ impl World {
             }
         };
         faults::spend(&mut planned, &struck, result.is_ok());
-        if planned != before {
-            state.shared_mut().faults = planned;
+        plan(state, &before, planned);
+        if let Some(question) = &question {
+            self.journal.add(Entry {
+                number: 0,
+                at: now,
+                account: caller.account.clone(),
+                question: question.clone(),
+                running_updates,
+                refused: result.as_ref().err().map(|refusal| refusal.code.to_owned()),
+            });
         }
         self.log(&asked, service, caller, cluster.as_deref(), &result);
         if resets(&struck, result.is_ok()) {
             info!(operation = asked.name(), "resetting the connection as planned");
             return Reply::Reset;
         }
-        match result {
+        let held = result.is_ok()
+            && struck.effects().any(|effect| matches!(effect, Effect::Hold { when: When::After }));
+        let reply = match result {
             Ok(answer) => protocol.answer(answer, &id),
             Err(refusal) => protocol.refuse(&refusal, &id),
+        };
+        match (reply, question) {
+            (Reply::Answer(answer), Some(question)) if held => {
+                info!(operation = asked.name(), about = question.about, "holding the answer to a call");
+                Reply::Held(question, Some(answer))
+            }
+            (reply, _) => reply,
         }
     }
 
@@ -324,6 +381,22 @@ impl World {
             }
         }
     }
+}
+
+/// Puts the fault plan back, when a call has changed it.
+fn plan(state: &mut State, before: &[Fault], planned: Vec<Fault>) {
+    if planned != before {
+        state.shared_mut().faults = planned;
+    }
+}
+
+/// How many updates of a cluster and of its parts are running.
+fn running_updates(state: &State, caller: &Caller, region: &str, cluster: Option<&str>) -> usize {
+    let Some(name) = cluster else { return 0 };
+    let key =
+        ClusterKey { account: caller.account.clone(), region: region.to_owned(), name: name.to_owned() };
+    let record = state.cluster(&key);
+    record.map_or(0, |record| record.updates.iter().filter(|update| update.in_progress()).count())
 }
 
 fn resets(struck: &Struck, accepted: bool) -> bool {
@@ -408,6 +481,17 @@ impl Asked {
         match self {
             Self::Eks(route, input) => input.cluster(route.name),
             _ => None,
+        }
+    }
+
+    /// What the call asks for, for the journal.
+    fn question(&self, request: &AwsRequest, state: &State) -> Question {
+        match self {
+            Self::Eks(_, input) => input.question(&request.path),
+            Self::Query(_, name, params) => {
+                Question::new(name, ec2::named(state, params), params.all(), "ClientToken")
+            }
+            Self::Target(..) => Question::new(self.name(), String::new(), BTreeMap::new(), ""),
         }
     }
 

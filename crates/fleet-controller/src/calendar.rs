@@ -20,24 +20,34 @@ use kube::{
 use serde_json::json;
 use tracing::{debug, warn};
 
-use crate::{context::Context, error::chain, pace::jittered};
+use crate::{
+    context::Context,
+    error::chain,
+    pace::{backoff, jittered},
+};
 
 /// How old a calendar may become, before its spread.
 const AGE: Duration = Duration::from_secs(6 * 60 * 60);
-/// How often it is looked whether a region has none, or an old one.
-const EVERY: Duration = Duration::from_secs(60);
+/// How often it is looked whether a region has none, or an old one. That asks nobody but the stores.
+const EVERY: Duration = Duration::from_secs(15);
 /// How many clusters of a region are tried in one round.
 const TRIES: usize = 3;
 
 /// Keeps the calendars until the controller is told to end.
 pub(crate) async fn keep(context: &Arc<Context>) {
-    let mut round = 0;
+    let (mut round, mut failures) = (0, 0_u32);
     loop {
+        let mut all_read = true;
         for (region, targets) in due(context) {
-            refresh(context, &region, &targets, round).await;
+            all_read &= refresh(context, &region, &targets, round).await;
         }
         round += 1;
-        let pause = jittered(EVERY.min(context.resync), "calendar", round);
+        failures = if all_read { 0 } else { failures.saturating_add(1) };
+        let pause = if all_read {
+            jittered(EVERY, "calendar", round)
+        } else {
+            backoff(failures, "calendar").max(EVERY)
+        };
         if context.stop.run_until_cancelled(tokio::time::sleep(pause)).await.is_none() {
             return;
         }
@@ -69,8 +79,8 @@ fn is_due(known: Option<&VersionCalendar>, region: &str, now: Timestamp) -> bool
     age >= limit || age < SignedDuration::from_mins(-5)
 }
 
-/// Reads a region's calendar through one of its clusters, and stores it.
-async fn refresh(context: &Context, region: &str, targets: &[ClusterTarget], round: u64) {
+/// Reads a region's calendar through one of its clusters, and stores it; false when it could not be.
+async fn refresh(context: &Context, region: &str, targets: &[ClusterTarget], round: u64) -> bool {
     // Each round begins with others, so that an account that does not answer keeps no region waiting.
     let start = usize::try_from(round).unwrap_or(0) * TRIES % targets.len().max(1);
     for target in targets.iter().cycle().skip(start).take(TRIES.min(targets.len())) {
@@ -83,8 +93,7 @@ async fn refresh(context: &Context, region: &str, targets: &[ClusterTarget], rou
                 );
             }
             Ok(versions) => {
-                store(context, region, &target.account, &versions).await;
-                return;
+                return store(context, region, &target.account, &versions).await;
             }
             Err(error) => {
                 context.metrics.provider_error(error.class.as_str());
@@ -97,11 +106,12 @@ async fn refresh(context: &Context, region: &str, targets: &[ClusterTarget], rou
             }
         }
     }
+    false
 }
 
-async fn store(context: &Context, region: &str, account: &str, versions: &[EksVersionOffer]) {
+async fn store(context: &Context, region: &str, account: &str, versions: &[EksVersionOffer]) -> bool {
     if context.fence.check().is_err() {
-        return;
+        return false;
     }
     let object = json!({
         "apiVersion": API_VERSION,
@@ -116,8 +126,14 @@ async fn store(context: &Context, region: &str, account: &str, versions: &[EksVe
     let api: Api<VersionCalendar> = Api::all(context.client.clone());
     let params = PatchParams::apply(labels::CONTROLLER_MANAGER).force();
     match api.patch(region, &params, &Patch::Apply(&object)).await {
-        Ok(_) => debug!(region, versions = versions.len(), "the calendar was read"),
-        Err(error) => warn!(region, error = chain(&error), "the calendar could not be stored"),
+        Ok(_) => {
+            debug!(region, versions = versions.len(), "the calendar was read");
+            true
+        }
+        Err(error) => {
+            warn!(region, error = chain(&error), "the calendar could not be stored");
+            false
+        }
     }
 }
 

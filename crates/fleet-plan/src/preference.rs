@@ -422,12 +422,12 @@ mod tests {
             judged.verdict.message
         );
         // Monday the 7th at 20:00 in Berlin is the first opening; the higher price begins on the 8th at 00:00 UTC.
-        let fits = ask(json!({"deferUntil": "2026-12-04"}), None, ends("2026-12-08"), TUESDAY);
+        let fits = ask(json!({"deferUntil": "2026-12-05"}), None, ends("2026-12-08"), TUESDAY);
         assert_eq!(fits.verdict.status, Some(true), "{}", fits.verdict.message);
-        let late = ask(json!({"deferUntil": "2026-12-04"}), None, ends("2026-12-07"), TUESDAY);
+        let late = ask(json!({"deferUntil": "2026-12-05"}), None, ends("2026-12-07"), TUESDAY);
         assert_eq!(
             late.verdict.message,
-            "spec.deferUntil: no upgrade would begin from 2026-12-04 on before standard support of 1.35 ends on \
+            "spec.deferUntil: no upgrade would begin from 2026-12-05 on before standard support of 1.35 ends on \
              2026-12-07"
         );
         assert_eq!((late.chosen, late.deferral), (None, None));

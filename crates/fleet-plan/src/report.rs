@@ -238,6 +238,8 @@ codes! {
     VersionUnexpected,
     /// All members of a wave have settled, and too few of them have succeeded for it to pass.
     MinimumOutOfReach,
+    /// A member is to be rolled back and has not moved: it does not begin.
+    RollbackUnmoved,
     /// The cloud takes an upgrade back for 7 days only, and they are over.
     RollbackTooLate,
     /// The cluster was made with the version that it would be rolled back from.

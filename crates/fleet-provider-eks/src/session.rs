@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},
-    time::SystemTime,
+    time::{Duration, Instant, SystemTime},
 };
 
 use aws_config::{Region, SdkConfig};
@@ -22,6 +22,10 @@ use crate::{
     error::CallError,
     signed::{Call, SignedClient},
 };
+
+/// How long a session that nobody asks for is kept. Clusters are observed far more often; what is older belongs to a
+/// tenant that is gone, or to another controller.
+const IDLE: Duration = Duration::from_secs(60 * 60);
 
 /// Clients and credentials for the calls to one account and region as one role.
 #[derive(Debug, Clone)]
@@ -79,9 +83,16 @@ pub(crate) struct Sessions {
     ambient: SdkConfig,
     rate: Rate,
     signed: SignedClient,
-    open: Mutex<HashMap<SessionKey, Session>>,
+    open: Mutex<HashMap<SessionKey, Open>>,
     paces: Mutex<HashMap<(String, String), Arc<Pace>>>,
     caches: Mutex<HashMap<(String, String), Arc<Cache>>>,
+}
+
+/// A session, and when it was last asked for.
+#[derive(Debug)]
+struct Open {
+    session: Session,
+    asked: Instant,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -103,15 +114,27 @@ impl Sessions {
         })
     }
 
-    /// The session for a target. Nothing is sent.
+    /// The session for a target. Nothing is sent. Making a new one drops those that nobody has asked for in a while, so
+    /// that a fleet of tenants that come and go does not gather clients.
     pub(crate) fn of(&self, target: &ClusterTarget) -> Session {
+        self.of_at(target, Instant::now())
+    }
+
+    fn of_at(&self, target: &ClusterTarget, now: Instant) -> Session {
         let key = SessionKey {
             role: Role::for_tenant(&target.role_arn, Some(&target.external_id), &target.tenant),
             account: target.account.clone(),
             region: target.region.clone(),
         };
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.entry(key).or_insert_with_key(|key| self.begin(key)).clone()
+        if let Some(open) = open.get_mut(&key) {
+            open.asked = now;
+            return open.session.clone();
+        }
+        open.retain(|_, open| now.duration_since(open.asked) < IDLE);
+        let session = self.begin(&key);
+        open.insert(key, Open { session: session.clone(), asked: now });
+        session
     }
 
     fn begin(&self, key: &SessionKey) -> Session {
@@ -137,5 +160,37 @@ impl Sessions {
             pace: Arc::clone(paces.entry(place).or_insert_with(|| Arc::new(Pace::new(self.rate)))),
             signed: self.signed.clone(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn target(tenant: &str) -> ClusterTarget {
+        ClusterTarget {
+            account: "111122223333".to_owned(),
+            region: "eu-central-1".to_owned(),
+            role_arn: "arn:aws:iam::111122223333:role/fleet-manager".to_owned(),
+            external_id: format!("external-id-of-{tenant}"),
+            tenant: tenant.to_owned(),
+            cluster_name: format!("{tenant}-0a1b2c3d"),
+            owner_uid: "uid".to_owned(),
+        }
+    }
+
+    #[test]
+    fn sessions_of_tenants_that_are_gone_are_dropped_and_those_in_use_are_kept() {
+        let ambient = SdkConfig::builder().behavior_version(aws_config::BehaviorVersion::latest()).build();
+        let sessions = Sessions::new(ambient, Rate::default()).unwrap();
+        let begin = Instant::now();
+        sessions.of_at(&target("gone"), begin);
+        sessions.of_at(&target("here"), begin);
+        sessions.of_at(&target("here"), begin + IDLE);
+        sessions.of_at(&target("new"), begin + IDLE);
+        let open = sessions.open.lock().unwrap();
+        let mut tenants: Vec<String> = open.keys().filter_map(|key| key.role.external_id.clone()).collect();
+        tenants.sort();
+        assert_eq!(tenants, ["external-id-of-here", "external-id-of-new"]);
     }
 }

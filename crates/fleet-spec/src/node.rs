@@ -5,7 +5,10 @@ use std::fmt;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 use serde_saphyr::{Location, Spanned};
 
-use crate::field_path::{FieldPath, Segment};
+use crate::{
+    field_path::{FieldPath, Segment},
+    text::nearest,
+};
 
 /// Where a key or value stands in its file. Lines and columns count from 1, columns in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -109,6 +112,8 @@ impl Node {
                 (Segment::Field(name), Value::Map(entries)) => entries
                     .iter()
                     .find(|(key, _)| key.text == *name)
+                    // A field that is not there may stand there misspelt.
+                    .or_else(|| entries.iter().find(|(key, _)| nearest(&key.text, [name.as_str()]).is_some()))
                     .map(|(key, value)| (Some(key.at), value)),
                 (Segment::Index(index), Value::List(items)) => items.get(*index).map(|item| (None, item)),
                 _ => None,

@@ -235,6 +235,15 @@ impl<'a> Walk<'a> {
                     object.insert(key.text.clone(), to_json(value));
                 } else {
                     self.unknown(key.at, &key.text, path, &names);
+                    // A misspelt field that the object cannot do without is read as the one that was meant, so that the
+                    // rules judge the rest of the object too, and every finding comes at once.
+                    let meant = nearest(&key.text, names.iter().copied())
+                        .filter(|meant| required.contains(meant) && node.get(meant).is_none());
+                    if let Some((meant, field)) = meant.and_then(|meant| Some((meant, known.get(meant)?)))
+                        && let Some(json) = self.value(field, value, &below)
+                    {
+                        object.insert(meant.to_owned(), json);
+                    }
                 }
                 continue;
             };
@@ -258,7 +267,7 @@ impl<'a> Walk<'a> {
         }
         for name in required {
             let given = node.get(name);
-            if given.is_none_or(|value| matches!(value.value, Value::Null)) {
+            if given.is_none_or(|value| matches!(value.value, Value::Null)) && !object.contains_key(name) {
                 whole = false;
                 self.missing(node, path, name, known.get(name), &names);
             }

@@ -1,15 +1,17 @@
 //! The main job from nothing: build, start the sandbox, apply the example fleet, wait, show.
 
 use std::{
-    path::{Path, PathBuf},
-    process::{Command, ExitCode},
+    path::Path,
+    process::{Command, ExitCode, Stdio},
     time::Instant,
 };
 
-use anyhow::{Context as _, Result};
-use serde_json::Value;
+use anyhow::Result;
 
-use crate::stages::{cargo, must, root, stage, took};
+use crate::{
+    interrupts,
+    stages::{Profile, advise, build_programs, must, program, root, stage, took},
+};
 
 /// Builds what is needed, starts the sandbox, applies `fleet/demo` and waits until every tenant is ready.
 pub(crate) fn run() -> Result<ExitCode> {
@@ -18,42 +20,74 @@ pub(crate) fn run() -> Result<ExitCode> {
         "The first run builds the programs (about 5 minutes on two cores) and, from Go modules, etcd and two minors of \
          the Kubernetes servers (about 12 minutes). Later runs are ready in under a minute."
     );
-    stage("build", "fleet, fleet-controller and eks-emulator", || {
-        must(cargo(["build", "--bins"])?.args([
-            "--package",
-            "fleet-cli",
-            "--package",
-            "fleet-controller",
-            "--package",
-            "eks-emulator",
-        ]))
+    let built = stage("build", "fleet, fleet-controller, eks-emulator", || build_programs(Profile::Debug));
+    advise(built, || {
+        "what cargo said stands above; the README names what has to be installed, among it a C compiler"
+            .to_owned()
     })?;
-    let fleet = program()?;
+    let fleet = program("fleet", Profile::Debug)?;
     let spec = root()?.join("fleet/demo");
-    stage("sandbox", "a management control plane, the EKS emulator and the controller", || {
-        must(Command::new(&fleet).args(["sandbox", "up"]))
-    })?;
-    let applied = stage("apply", "the example fleet: three tenants, two classes, two minors", || {
-        must(Command::new(&fleet).arg("apply").arg("-f").arg(&spec).args([
-            "--yes",
-            "--wait",
-            "--timeout",
-            "10m",
-        ]))
-    });
-    must(Command::new(&fleet).arg("status"))?;
-    applied?;
+    let ran_before = runs(&fleet);
+    let shown = show(&fleet, &spec);
+    if interrupts::asked() {
+        eprintln!("{}", leave(&fleet, ran_before));
+        return Ok(interrupts::exit_code());
+    }
+    shown?;
     println!("\nReady after {}. The sandbox goes on running. {}", took(began.elapsed()), next(&fleet, &spec));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where cargo put `fleet`.
-fn program() -> Result<PathBuf> {
-    let output = cargo(["metadata", "--format-version", "1", "--no-deps"])?.output()?;
-    let metadata: Value = serde_json::from_slice(&output.stdout).context("`cargo metadata` gave no JSON")?;
-    let target =
-        metadata["target_directory"].as_str().context("`cargo metadata` names no target directory")?;
-    Ok(Path::new(target).join("debug").join("fleet"))
+/// Starts the sandbox, applies the example fleet and prints how it stands.
+fn show(fleet: &Path, spec: &Path) -> Result<()> {
+    let name = relative(fleet);
+    let up = stage("sandbox", "a management control plane, the EKS emulator and the controller", || {
+        must(Command::new(fleet).args(["sandbox", "up"]))
+    });
+    advise(up, || {
+        format!(
+            "`{name} sandbox logs` shows what its processes said; `{name} sandbox down` removes what is left of it, \
+             and `cargo xtask demo` tries again"
+        )
+    })?;
+    let applied = stage("apply", "the example fleet: three tenants, two classes, two minors", || {
+        let arguments = ["--yes", "--wait", "--timeout", "10m"];
+        must(Command::new(fleet).arg("apply").arg("-f").arg(spec).args(arguments))
+    });
+    if !interrupts::asked() {
+        must(Command::new(fleet).arg("status"))?;
+    }
+    advise(applied, || {
+        format!(
+            "`{name} why TENANT` says what holds a tenant up, `{name} sandbox logs fleet-controller` what the controller \
+             did; the sandbox goes on running until `{name} sandbox down`"
+        )
+    })
+}
+
+/// Whether a sandbox is ready.
+fn runs(fleet: &Path) -> bool {
+    let mut status = Command::new(fleet);
+    status.args(["sandbox", "status"]).stdout(Stdio::null()).stderr(Stdio::null());
+    status.status().is_ok_and(|status| status.success())
+}
+
+/// After an interruption: removes the sandbox, unless it ran before, and says what became of it.
+fn leave(fleet: &Path, ran_before: bool) -> String {
+    let name = relative(fleet);
+    if ran_before {
+        return format!(
+            "interrupted: the sandbox ran before and goes on running; `{name} sandbox down` removes it"
+        );
+    }
+    let mut down = Command::new(fleet);
+    down.args(["sandbox", "down"]).stdout(Stdio::null());
+    match down.status() {
+        Ok(status) if status.success() => {
+            "interrupted: nothing that the demo started goes on running".to_owned()
+        }
+        _ => format!("interrupted: the sandbox could not be removed; `{name} sandbox down` tries again"),
+    }
 }
 
 /// What to try next, as commands that can be pasted.

@@ -3,6 +3,7 @@
 
 mod arrows;
 mod demo;
+mod interrupts;
 mod stages;
 mod suite;
 mod tools;
@@ -11,6 +12,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use stages::Advised;
 
 /// Development tasks of fleet
 #[derive(Parser)]
@@ -50,12 +52,20 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse().task) {
+    let arguments = Arguments::parse();
+    match interrupts::listen().and_then(|()| run(arguments.task)) {
         Ok(code) => code,
+        Err(_) if interrupts::asked() => {
+            eprintln!("interrupted: nothing that this command started goes on running");
+            interrupts::exit_code()
+        }
         Err(error) => {
             eprintln!("error: {error}");
             for cause in error.chain().skip(1) {
                 eprintln!("  caused by: {cause}");
+            }
+            if let Some(Advised { hint, .. }) = error.downcast_ref() {
+                eprintln!("  hint: {hint}");
             }
             ExitCode::FAILURE
         }

@@ -2,12 +2,16 @@
 
 use std::{
     ffi::OsStr,
+    fmt,
     path::PathBuf,
     process::Command,
     time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::interrupts;
 
 /// The checkout that this program was built from.
 pub(crate) fn root() -> Result<PathBuf> {
@@ -28,10 +32,46 @@ pub(crate) fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> 
     Ok(command)
 }
 
+/// How something is built.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    Debug,
+    Release,
+}
+
+/// Builds every program of the workspace.
+///
+/// Packages are never chosen with `--package`: a chosen one would get its dependencies with fewer features than the
+/// whole workspace has, and cargo would compile them anew each time that the choice changes.
+pub(crate) fn build_programs(profile: Profile) -> Result<()> {
+    let mut command = cargo(["build", "--workspace", "--bins"])?;
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    must(&mut command)
+}
+
+/// Where cargo puts a program.
+pub(crate) fn program(name: &str, profile: Profile) -> Result<PathBuf> {
+    let output = cargo(["metadata", "--format-version", "1", "--no-deps"])?.output()?;
+    let metadata: Value = serde_json::from_slice(&output.stdout).context("`cargo metadata` gave no JSON")?;
+    let target =
+        metadata["target_directory"].as_str().context("`cargo metadata` names no target directory")?;
+    let folder = match profile {
+        Profile::Debug => "debug",
+        Profile::Release => "release",
+    };
+    Ok([target, folder, name].iter().collect())
+}
+
 /// Runs a command to its end and turns a failure into an error that names it.
 pub(crate) fn must(command: &mut Command) -> Result<()> {
     let shown = shown(command);
-    let status = command.status().with_context(|| format!("`{shown}` could not be started"))?;
+    let mut child = command.spawn().with_context(|| format!("`{shown}` could not be started"))?;
+    let status = interrupts::wait(&mut child)?;
+    if interrupts::asked() {
+        bail!("`{shown}` was interrupted");
+    }
     if !status.success() {
         bail!("`{shown}` failed with {status}");
     }
@@ -58,7 +98,32 @@ pub(crate) fn stage<T>(name: &str, does: &str, act: impl FnOnce() -> Result<T>) 
     let elapsed = took(began.elapsed());
     match &result {
         Ok(_) => eprintln!("==> {name}: done in {elapsed}"),
+        Err(_) if interrupts::asked() => eprintln!("==> {name}: interrupted after {elapsed}"),
         Err(error) => eprintln!("==> {name}: FAILED after {elapsed}: {error:#}"),
     }
     result
+}
+
+/// An error with what to do about it.
+#[derive(Debug)]
+pub(crate) struct Advised {
+    error: anyhow::Error,
+    pub(crate) hint: String,
+}
+
+impl fmt::Display for Advised {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for Advised {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.error.source()
+    }
+}
+
+/// Gives an error a hint.
+pub(crate) fn advise<T>(result: Result<T>, hint: impl FnOnce() -> String) -> Result<T> {
+    result.map_err(|error| anyhow::Error::new(Advised { error, hint: hint() }))
 }

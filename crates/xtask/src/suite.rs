@@ -1,12 +1,15 @@
 //! The whole test suite, stage by stage, the benchmarks and the generated files.
 
-use std::{process::ExitCode, time::Instant};
+use std::{
+    process::{Command, ExitCode},
+    time::Instant,
+};
 
 use anyhow::{Result, bail};
 
 use crate::{
-    arrows,
-    stages::{cargo, must, stage, took},
+    arrows, interrupts,
+    stages::{Profile, advise, build_programs, cargo, must, program, stage, took},
     tools,
 };
 
@@ -18,14 +21,21 @@ struct Stage {
 }
 
 /// The stages, cheapest first, so that a small mistake is told early.
+///
+/// Everything is built with the features of the whole workspace, once: by `build`, whose programs and tests the later
+/// stages run. clippy compiles nothing, and checks with outputs of its own.
 const STAGES: &[Stage] = &[
     Stage { name: "fmt", does: "every file is formatted", run: format },
     Stage { name: "deps", does: "crates depend along the arrows only", run: arrows::check },
     Stage { name: "clippy", does: "no lint speaks, in code and in tests", run: clippy },
+    Stage {
+        name: "build",
+        does: "every program and every test is built, once for all later stages",
+        run: build,
+    },
     Stage { name: "generated", does: "generated files are what the code would write", run: generated },
     Stage { name: "deny", does: "licences, bans, sources and advisories of dependencies", run: deny },
     Stage { name: "servers", does: "etcd and Kubernetes servers are there, or built", run: servers },
-    Stage { name: "binaries", does: "the programs that end-to-end tests start are built", run: binaries },
     Stage { name: "tests", does: "unit, property, scenario and end-to-end tests", run: tests },
 ];
 
@@ -43,11 +53,20 @@ pub(crate) fn run(only: &[String], list: bool) -> Result<ExitCode> {
     let began = Instant::now();
     let chosen = STAGES.iter().filter(|s| only.is_empty() || only.iter().any(|name| name == s.name));
     let (mut passed, mut failed) = (Vec::new(), Vec::new());
+    let mut times = Vec::new();
     for one in chosen {
+        let since = Instant::now();
         let result = stage(one.name, one.does, one.run);
-        if result.is_ok() { passed.push(one.name) } else { failed.push(one.name) }
+        if interrupts::asked() {
+            result?;
+        } else if result.is_ok() {
+            passed.push(one.name);
+        } else {
+            failed.push(one.name);
+        }
+        times.push(format!("{} {}", one.name, took(since.elapsed())));
     }
-    println!();
+    println!("\n{}", times.join(", "));
     for name in &failed {
         println!("stage {name} failed; run it alone with `cargo xtask test --only {name}`");
     }
@@ -70,9 +89,10 @@ fn generated() -> Result<()> {
 
 /// Writes the generated files, or only compares them.
 pub(crate) fn generate(check: bool) -> Result<()> {
-    let mut command = cargo(["run", "--quiet", "--package", "fleet-tests", "--bin", "fleet-generate"])?;
+    build_programs(Profile::Debug)?;
+    let mut command = Command::new(program("fleet-generate", Profile::Debug)?);
     if check {
-        command.args(["--", "--check"]);
+        command.arg("--check");
     }
     must(&mut command)
 }
@@ -81,7 +101,7 @@ fn deny() -> Result<()> {
     let program = tools::cargo_deny()?;
     let root = crate::stages::root()?;
     let deny = |checks: &[&str]| {
-        let mut command = std::process::Command::new(&program);
+        let mut command = Command::new(&program);
         command.args(["--all-features", "check"]).args(checks).current_dir(&root);
         command
     };
@@ -91,7 +111,7 @@ fn deny() -> Result<()> {
 
 /// The advisories need a database that is fetched with git. A machine that cannot reach it has checked nothing, and
 /// that is said; an advisory that is found is a failure everywhere.
-fn advisories(mut command: std::process::Command) -> Result<()> {
+fn advisories(mut command: Command) -> Result<()> {
     let output = command.output()?;
     let text =
         String::from_utf8_lossy(&output.stderr).into_owned() + &String::from_utf8_lossy(&output.stdout);
@@ -112,33 +132,33 @@ fn advisories(mut command: std::process::Command) -> Result<()> {
     bail!("cargo-deny found advisories");
 }
 
-fn servers() -> Result<()> {
-    must(&mut cargo(["run", "--quiet", "--package", "fleet-tests", "--bin", "fleet-servers"])?)
+fn build() -> Result<()> {
+    must(&mut cargo(["build", "--workspace", "--all-targets"])?)
 }
 
-fn binaries() -> Result<()> {
-    must(&mut cargo([
-        "build",
-        "--package",
-        "fleet-cli",
-        "--package",
-        "fleet-controller",
-        "--package",
-        "eks-emulator",
-        "--bins",
-    ])?)
+fn servers() -> Result<()> {
+    build_programs(Profile::Debug)?;
+    must(&mut Command::new(program("fleet-servers", Profile::Debug)?))
 }
 
 fn tests() -> Result<()> {
+    // End-to-end tests start programs, which `cargo test` alone would not build anew.
+    build_programs(Profile::Debug)?;
     must(&mut cargo(["test", "--workspace", "--no-fail-fast"])?)
 }
 
 /// Runs the benchmarks in a release build: figures of a debug build would say nothing.
 pub(crate) fn bench(arguments: &[String]) -> Result<ExitCode> {
-    let programs =
-        ["--package", "fleet-cli", "--package", "fleet-controller", "--package", "eks-emulator", "--bins"];
-    must(cargo(["build", "--release"])?.args(programs))?;
-    let mut command = cargo(["run", "--release", "--package", "fleet-tests", "--bin", "fleet-bench", "--"])?;
-    must(command.args(arguments))?;
+    let does =
+        "the programs and the benchmark, optimised (an estimated 10 minutes on two cores the first time)";
+    let built = stage("build", does, || build_programs(Profile::Release));
+    advise(built, || "what cargo said stands above; the README names what has to be installed".to_owned())?;
+    let mut command = Command::new(program("fleet-bench", Profile::Release)?);
+    let measured = must(command.args(arguments));
+    advise(measured, || {
+        "what failed stands above; nothing of the benchmark goes on running, and `cargo xtask bench -- --clusters 2 \
+         --deletions 20 --rest 10` tries a small one"
+            .to_owned()
+    })?;
     Ok(ExitCode::SUCCESS)
 }

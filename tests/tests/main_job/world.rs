@@ -8,6 +8,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use local_control_plane::ProcessIdentity;
+use serde::Deserialize as _;
 use serde_json::Value;
 
 /// How long anything may take before the test gives up.
@@ -67,6 +69,18 @@ impl World {
         let mut all = arguments.to_vec();
         all.extend(["-o", "json"]);
         serde_json::from_str(&self.must(&all)).unwrap()
+    }
+
+    /// kubectl, of the minor of the servers.
+    pub fn kubectl_program(&self) -> &Path {
+        &self.kubectl
+    }
+
+    /// The processes that the sandbox has, as it recorded them.
+    pub fn processes(&self) -> Vec<ProcessIdentity> {
+        let mut found = Vec::new();
+        identities(&self.json(&["sandbox", "status"]), &mut found);
+        found
     }
 
     /// Writes a kubeconfig for a tenant's cluster as a role, and gives its path.
@@ -145,6 +159,18 @@ impl World {
 impl Drop for World {
     fn drop(&mut self) {
         let _ = self.fleet(&["sandbox", "down"]);
+    }
+}
+
+/// Every process that is named anywhere in a status.
+fn identities(status: &Value, found: &mut Vec<ProcessIdentity>) {
+    match status {
+        Value::Object(members) => match ProcessIdentity::deserialize(status) {
+            Ok(identity) => found.push(identity),
+            Err(_) => members.values().for_each(|member| identities(member, found)),
+        },
+        Value::Array(items) => items.iter().for_each(|item| identities(item, found)),
+        _ => {}
     }
 }
 

@@ -20,6 +20,8 @@ use uuid::Uuid;
 use crate::{
     control_planes::ControlPlanes,
     faults::Fault,
+    holds::{HeldCall, Then},
+    journal::Entry,
     model::{ClusterKey, Insight},
     state::Leftover,
     world::{World, now_of},
@@ -49,6 +51,10 @@ pub(crate) fn routes() -> Router<Arc<Control>> {
         .route("/_emulator/clock", get(clock).post(advance_clock))
         .route("/_emulator/faults", get(list_faults).post(plan_fault).delete(clear_faults))
         .route("/_emulator/faults/{id}", delete(drop_fault))
+        .route("/_emulator/held", get(held))
+        .route("/_emulator/held/{id}", post(release))
+        .route("/_emulator/journal", get(journal))
+        .route("/_emulator/world", get(whole))
         .route("/_emulator/leftovers", get(list_leftovers).post(leave).delete(clear_leftovers))
         .route("/_emulator/insights/{name}", post(put_insight).delete(clear_insights))
         .route("/_emulator/state", get(state))
@@ -129,6 +135,39 @@ async fn drop_fault(State(control): Shared, Path(id): Path<String>) -> StatusCod
         faults.retain(|fault| fault.id != id);
         if faults.len() < before { StatusCode::NO_CONTENT } else { StatusCode::NOT_FOUND }
     })
+}
+
+async fn held(State(control): Shared) -> Json<Vec<HeldCall>> {
+    Json(control.world.holds.all())
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Release {
+    then: Then,
+}
+
+async fn release(State(control): Shared, Path(id): Path<u64>, Json(release): Json<Release>) -> StatusCode {
+    match control.world.holds.release(id, release.then) {
+        true => StatusCode::NO_CONTENT,
+        false => StatusCode::NOT_FOUND,
+    }
+}
+
+async fn journal(State(control): Shared) -> Json<Vec<Entry>> {
+    Json(control.world.journal.all())
+}
+
+/// Everything that is kept, in the shapes in which it is kept.
+async fn whole(State(control): Shared) -> Json<Value> {
+    Json(control.world.with_moment(|state, _| {
+        let shared = state.shared();
+        json!({
+            "clusters": state.clusters().values().collect::<Vec<_>>(),
+            "launchTemplates": shared.launch_templates.values().collect::<Vec<_>>(),
+            "leftovers": shared.leftovers,
+        })
+    }))
 }
 
 async fn list_leftovers(State(control): Shared) -> Json<Vec<Leftover>> {

@@ -13,6 +13,7 @@ use super::{
 use crate::{
     eks::Call,
     error::ApiError,
+    state::State,
     wire::{
         query::Params,
         xml::{Element, items, node, text, text_items},
@@ -266,6 +267,18 @@ fn find(call: &Call<'_>, params: &Params) -> Result<LaunchTemplate, ApiError> {
             "Exactly one of LaunchTemplateId and LaunchTemplateName is needed.",
         )),
     }
+}
+
+/// The name of the template that a call is about, whether it names it or gives its id.
+pub(crate) fn named(state: &State, params: &Params) -> String {
+    let by_id = params.get("LaunchTemplateId").map(|id| {
+        state
+            .shared()
+            .launch_templates
+            .get(id)
+            .map_or_else(|| id.to_owned(), |template| template.name.clone())
+    });
+    by_id.or_else(|| params.get("LaunchTemplateName").map(str::to_owned)).unwrap_or_default()
 }
 
 fn not_found(id: &str) -> ApiError {

@@ -6,7 +6,7 @@ mod launch_template;
 mod network;
 mod remains;
 
-pub(crate) use launch_template::LaunchTemplate;
+pub(crate) use launch_template::{LaunchTemplate, named};
 
 use http::StatusCode;
 

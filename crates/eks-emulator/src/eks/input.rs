@@ -1,12 +1,14 @@
 //! What an operation was asked: path parameters, query, body; and pages of answers.
 
+use std::collections::BTreeMap;
+
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use percent_encoding::percent_decode_str;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::{error::ApiError, model::Idempotency};
+use crate::{error::ApiError, journal::Question, model::Idempotency};
 
 /// What an operation was asked.
 #[derive(Debug)]
@@ -43,6 +45,26 @@ impl Input {
         }
         // Paths that begin with something else than `clusters/NAME` have an ARN or nothing.
         self.path.first().filter(|name| !name.starts_with("arn:")).cloned()
+    }
+
+    /// What the call asks for, for the journal. Names of what is made are members of its body.
+    pub(crate) fn question(&self, path: &str) -> Question {
+        const NAMES: [&str; 6] =
+            ["name", "nodegroupName", "addonName", "principalArn", "namespace", "serviceAccount"];
+        let body: BTreeMap<String, Value> = serde_json::from_slice(&self.body).unwrap_or_default();
+        let mut about = percent_decode_str(path.trim_start_matches('/')).decode_utf8_lossy().into_owned();
+        if self.operation.starts_with("Create") {
+            for name in NAMES.iter().filter_map(|name| body.get(*name)?.as_str()) {
+                about = format!("{about}/{name}");
+            }
+        }
+        // What an association names beside the principal of its path.
+        if let Some(policy) = body.get("policyArn").and_then(Value::as_str) {
+            about = format!("{about}/{policy}");
+        }
+        let token = "clientRequestToken";
+        let query = self.query.iter().map(|(name, value)| (name.clone(), Value::from(value.clone())));
+        Question::new(self.operation, about, body.into_iter().chain(query).collect(), token)
     }
 
     /// A parameter of the query.

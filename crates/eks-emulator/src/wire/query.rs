@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use percent_encoding::percent_decode_str;
+use serde_json::Value;
 
 /// Parameters by their dotted names.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -21,6 +22,11 @@ impl Params {
     /// One parameter.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
+    }
+
+    /// All parameters by their names, as JSON.
+    pub(crate) fn all(&self) -> BTreeMap<String, Value> {
+        self.0.iter().map(|(name, value)| (name.clone(), Value::from(value.clone()))).collect()
     }
 
     /// Everything below a name, such as `LaunchTemplateData`.

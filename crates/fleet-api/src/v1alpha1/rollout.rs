@@ -362,6 +362,10 @@ pub struct Ledger {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 100))]
     pub granted: Vec<String>,
+    /// The members that were allowed to move back with this entry, by name. At most 100.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 100))]
+    pub back: Vec<String>,
     /// The members of which this entry says that they fail, fall back, return or are tried again: whatever takes room,
     /// spends the failure budget or unsettles a wave is announced here before it is written. At most 100.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -1,6 +1,7 @@
 //! One file for each command. A command decides nothing about the fleet: it reads, asks, prints.
 
 mod apply;
+mod calendar;
 mod completions;
 mod delete;
 mod describe;
@@ -16,6 +17,7 @@ mod status;
 mod token;
 mod validate;
 mod version;
+mod versions;
 mod wait;
 mod why;
 
@@ -34,6 +36,8 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<Exit> {
         Command::Status { tenants, watch, not_ready, output } => {
             status::run(session, &tenants, watch, not_ready, output.output).await
         }
+        Command::Calendar(arguments) => calendar::run(session, &arguments).await,
+        Command::Versions { tenants, output } => versions::run(session, &tenants, output.output).await,
         Command::Get { kind, names, output } => get::run(session, &kind, &names, output.output).await,
         Command::Describe { tenant, output } => describe::run(session, &tenant, output.output).await,
         Command::Why { tenant, output } => why::run(session, &tenant, output.output).await,

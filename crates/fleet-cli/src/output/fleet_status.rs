@@ -199,9 +199,11 @@ impl TenantLine {
         let state = state(ready, deleting);
         let step = status.and_then(|status| status.step.as_ref());
         let report = status.and_then(|status| status.report.first());
+        // A step that failed is not under way: the report says when it is tried again.
+        let retrying = ready.is_some_and(|ready| ready.reason == reason::RETRYING);
         let message = match (state, step, report, ready) {
             (State::Ready, ..) => String::new(),
-            (State::Working | State::Deleting, Some(step), ..) => step.summary.clone(),
+            (State::Working | State::Deleting, Some(step), ..) if !retrying => step.summary.clone(),
             (_, _, Some(entry), _) => entry.message.clone(),
             (_, _, None, Some(ready)) => ready.message.clone(),
             (_, Some(step), None, None) => step.summary.clone(),
@@ -374,6 +376,34 @@ mod tests {
             "new      eks-standard  -        pending  -      the controller has not looked at it yet",
         ];
         assert_eq!(text, expected.join("\n"));
+    }
+
+    #[test]
+    fn a_step_is_told_while_it_is_under_way_and_its_failure_once_it_has_failed() {
+        let entry = serde_json::json!({"code": "Retrying", "message": "it failed 1 times", "who": "nobody"});
+        let line = |reason: &str| {
+            let cluster: TenantCluster = serde_json::from_value(serde_json::json!({
+                "apiVersion": "tenantfleet.dev/v1alpha1",
+                "kind": "TenantCluster",
+                "metadata": {"name": "acme"},
+                "spec": {
+                    "tenant": "acme", "tenantUid": "u", "owner": {"team": "t", "contact": "c"},
+                    "class": "eks-standard", "clusterName": "acme-1", "version": "1.35",
+                    "hardening": {"baseline": "standard", "namespaces": ["acme"]},
+                },
+                "status": {
+                    "conditions": [{"type": "Ready", "status": "False", "reason": reason, "message": "m",
+                        "lastTransitionTime": "2026-11-24T10:00:00Z"}],
+                    "step": {"id": "update-version", "summary": "Upgrade the control plane",
+                        "startedAt": "2026-11-24T10:00:00Z", "attempts": 1},
+                    "report": [entry],
+                },
+            }))
+            .unwrap();
+            TenantLine::of(&make_tenant("acme", None), Some(&cluster)).message
+        };
+        assert_eq!(line(reason::IN_PROGRESS), "Upgrade the control plane");
+        assert_eq!(line(reason::RETRYING), "it failed 1 times");
     }
 
     #[test]

@@ -40,10 +40,15 @@ pub(crate) struct Foreseen {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct ForeseenStep {
+    /// The step's id, as status and events write it; `baseline` for what the baseline engine does.
+    pub(crate) id: String,
     pub(crate) summary: String,
     /// Whether workloads may notice: then it waits for a window.
     pub(crate) disruptive: bool,
     pub(crate) expected_minutes: i64,
+    /// For a step that waits for a window that is shut now: when that opens.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) not_before: Option<Timestamp>,
 }
 
 impl Plan {
@@ -147,13 +152,18 @@ fn field_line(field: &FieldChange) -> String {
 fn foreseen_lines(foreseen: &Foreseen) -> Vec<String> {
     let Foreseen { tenant, steps, notes } = foreseen;
     let minutes: i64 = steps.iter().map(|step| step.expected_minutes).sum();
-    let count = match steps.len() {
-        1 => "1 step".to_owned(),
-        count => format!("{count} steps"),
+    let what = match steps.len() {
+        0 => "nothing follows yet".to_owned(),
+        1 => format!("then 1 step, about {minutes} min"),
+        count => format!("then {count} steps, about {minutes} min"),
     };
-    let mut lines = vec![format!("{}: then {count}, about {minutes} min", toned(tenant, Tone::Strong))];
+    let mut lines = vec![format!("{}: {what}", toned(tenant, Tone::Strong))];
     for step in steps {
-        let mark = if step.disruptive { " (in a window)" } else { "" };
+        let mark = match step.not_before {
+            Some(at) => format!(" (not before {at:.0})"),
+            None if step.disruptive => " (in a window)".to_owned(),
+            None => String::new(),
+        };
         lines.push(format!("    {}{mark}", plain(&step.summary)));
     }
     lines.extend(notes.iter().map(|note| format!("    {} {}", toned("note:", Tone::Faint), plain(note))));
@@ -203,11 +213,22 @@ mod tests {
             },
             foreseen: vec![Foreseen {
                 tenant: "initech".to_owned(),
-                steps: vec![ForeseenStep {
-                    summary: "Upgrade the control plane to 1.36".to_owned(),
-                    disruptive: true,
-                    expected_minutes: 25,
-                }],
+                steps: vec![
+                    ForeseenStep {
+                        id: "update-version".to_owned(),
+                        summary: "Upgrade the control plane to 1.36".to_owned(),
+                        disruptive: true,
+                        expected_minutes: 25,
+                        not_before: None,
+                    },
+                    ForeseenStep {
+                        id: "addon/coredns/update".to_owned(),
+                        summary: "Update add-on coredns".to_owned(),
+                        disruptive: true,
+                        expected_minutes: 10,
+                        not_before: "2026-11-24T21:00:00Z".parse().ok(),
+                    },
+                ],
                 notes: Vec::new(),
             }],
             objects: Vec::new(),
@@ -221,8 +242,9 @@ mod tests {
             "! Tenant mover: because",
             "    hint: do this",
             "",
-            "initech: then 1 step, about 25 min",
+            "initech: then 2 steps, about 35 min",
             "    Upgrade the control plane to 1.36 (in a window)",
+            "    Update add-on coredns (not before 2026-11-24T21:00:00Z)",
             "",
             "1 to create, 1 to change, 1 to delete, 1 blocked, 2 unchanged",
             "the brake holds: 1 tenant would be deleted, after 1 within the last hour, and 0 an hour are allowed: old",

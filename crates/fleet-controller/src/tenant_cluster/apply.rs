@@ -1,6 +1,9 @@
 //! Third stage: the steps, one after the other. The intent is stored before the call, the outcome after it.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use fleet_api::{
     conditions::{self, Verdict, reason},
@@ -50,7 +53,7 @@ pub(super) async fn carry_out(
         context.failures.forget(&target.owner_uid);
         return Ok((object, status, Done::Nothing));
     }
-    context.looks.stale(&target.owner_uid);
+    context.looks.stale(&target.owner_uid, Instant::now());
     let tenant = context.engines.remote(&target.owner_uid);
     for step in &plan.steps {
         if context.stop.is_cancelled() {

@@ -6,7 +6,10 @@ mod delete;
 mod observe;
 mod update_status;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use fleet_api::{
     conditions::{self, Verdict, reason},
@@ -78,14 +81,23 @@ pub(crate) async fn reconcile(
         apply::Done::Nothing => {
             let after = planned.min(if planned > AT_WORK { context.resync } else { context.pace });
             // After a step the world is another one, and the look that it was planned on says nothing more.
-            context.looks.due_in(&target.owner_uid, after);
+            context.looks.good_until(&target.owner_uid, Instant::now() + after);
             after
         }
         apply::Done::Steps => planned.min(context.pace),
+        // However often a step has failed: an update that is under way is looked at all the same, or its end would
+        // be seen minutes late.
+        apply::Done::Failed(pause) if follows_an_update(&object) => pause.min(AT_WORK),
         apply::Done::Failed(pause) => pause,
     };
     let salt = u64::try_from(object.metadata.generation.unwrap_or_default()).unwrap_or_default();
     Ok(Action::requeue(jittered(after, &name, salt)))
+}
+
+/// Whether the cloud is carrying out an update whose id is known.
+fn follows_an_update(object: &TenantCluster) -> bool {
+    let step = object.status.as_ref().and_then(|status| status.step.as_ref());
+    step.is_some_and(|step| step.update_id.is_some())
 }
 
 /// Ends what is kept in memory of a cluster that is gone.

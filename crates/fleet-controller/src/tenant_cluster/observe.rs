@@ -4,7 +4,7 @@
 use std::{
     collections::HashMap,
     sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 use fleet_api::{
@@ -32,8 +32,8 @@ struct Look {
     occasion: Occasion,
     /// What the plan wants to look at next.
     focus: Focus,
-    /// When it is no longer good.
-    due: Instant,
+    /// Until when it is good, once that has been said.
+    good_until: Option<Instant>,
 }
 
 /// What makes a look stale beside time.
@@ -64,10 +64,11 @@ impl Occasion {
 
 impl Looks {
     /// The last look, while it is good for the cluster as it is now.
-    fn good(&self, uid: &str, occasion: &Occasion) -> Option<EksObservation> {
+    fn good(&self, uid: &str, occasion: &Occasion, now: Instant) -> Option<EksObservation> {
         let by_uid = self.by_uid.lock().unwrap_or_else(PoisonError::into_inner);
         let look = by_uid.get(uid)?;
-        (look.occasion == *occasion && Instant::now() < look.due).then(|| look.seen.clone())
+        let good = look.good_until.is_some_and(|until| now < until);
+        (look.occasion == *occasion && good).then(|| look.seen.clone())
     }
 
     fn focus(&self, uid: &str) -> Option<Focus> {
@@ -75,29 +76,29 @@ impl Looks {
         by_uid.get(uid).map(|look| look.focus.clone())
     }
 
-    /// Keeps a look. It is stale at once, until [`due_in`](Self::due_in) says how long it is good.
+    /// Keeps a look. It is not good for anything further, until [`good_until`](Self::good_until) says so.
     fn keep(&self, uid: &str, seen: &EksObservation, occasion: Occasion, focus: &Focus) {
-        let look = Look { seen: seen.clone(), occasion, focus: focus.clone(), due: Instant::now() };
+        let look = Look { seen: seen.clone(), occasion, focus: focus.clone(), good_until: None };
         self.by_uid.lock().unwrap_or_else(PoisonError::into_inner).insert(uid.to_owned(), look);
     }
 
-    /// Says how long the last look is good from now on. It is never made good for longer than it was.
-    pub(crate) fn due_in(&self, uid: &str, after: Duration) {
+    /// Says how long the last look is good, the first time that somebody asks of it.
+    ///
+    /// A look that was used again keeps its end, even when that has come meanwhile: a reconcile that begins right
+    /// before the end and lasts beyond it would otherwise make an old look good for a whole span more, and the next
+    /// one, which comes after as long a pause, once more.
+    pub(crate) fn good_until(&self, uid: &str, until: Instant) {
         let mut by_uid = self.by_uid.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(look) = by_uid.get_mut(uid) {
-            let now = Instant::now();
-            // A look that was used again keeps its end, or a busy baseline would keep it good for ever.
-            if look.due <= now {
-                look.due = now + after;
-            }
+            look.good_until.get_or_insert(until);
         }
     }
 
-    /// Makes the last look stale: what was carried out has changed the world.
-    pub(crate) fn stale(&self, uid: &str) {
+    /// Makes the last look stale for good: what is carried out changes the world.
+    pub(crate) fn stale(&self, uid: &str, now: Instant) {
         let mut by_uid = self.by_uid.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(look) = by_uid.get_mut(uid) {
-            look.due = Instant::now();
+            look.good_until = Some(now);
         }
     }
 
@@ -115,7 +116,7 @@ pub(super) async fn look_and_plan(
 ) -> (EksObservation, ClusterPlan) {
     let uid = &target.owner_uid;
     let occasion = Occasion::of(cluster);
-    if let Some(seen) = context.looks.good(uid, &occasion) {
+    if let Some(seen) = context.looks.good(uid, &occasion, Instant::now()) {
         let planned = plan(cluster, &seen, context.now());
         if planned.steps.is_empty() && !planned.deleted {
             return (seen, planned);
@@ -152,4 +153,55 @@ fn unseen(context: &Context, cluster: &TenantCluster, error: &ProviderError) -> 
     let why = chain(error);
     warn!(cluster = cluster.spec.cluster_name, why, "the cluster could not be observed");
     EksObservation { cluster: Seen::Unknown { why }, ..EksObservation::nothing_seen(context.now()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::*;
+
+    fn occasion(generation: i64) -> Occasion {
+        Occasion { generation: Some(generation), deleting: false, annotations: Vec::new(), proven: false }
+    }
+
+    fn looks() -> (Looks, Instant) {
+        let looks = Looks::default();
+        let seen = EksObservation::nothing_seen(Timestamp::UNIX_EPOCH);
+        looks.keep("uid", &seen, occasion(1), &Focus::default());
+        (looks, Instant::now())
+    }
+
+    #[test]
+    fn a_look_is_good_for_the_span_that_was_given_and_for_its_occasion() {
+        let (looks, now) = looks();
+        let second = Duration::from_secs(1);
+        assert!(looks.good("uid", &occasion(1), now).is_none(), "nobody has said how long");
+        looks.good_until("uid", now + second * 20);
+        assert!(looks.good("uid", &occasion(1), now + second * 19).is_some());
+        assert!(looks.good("uid", &occasion(2), now + second * 19).is_none());
+        assert!(looks.good("uid", &occasion(1), now + second * 20).is_none());
+    }
+
+    #[test]
+    fn a_look_that_is_used_again_right_before_its_end_is_not_made_good_for_longer() {
+        let (looks, now) = looks();
+        let span = Duration::from_secs(20);
+        looks.good_until("uid", now + span);
+        // A reconcile begins when the look is still good, and ends when it is not any more.
+        let (begins, ends) = (now + span - Duration::from_millis(50), now + span + Duration::from_millis(50));
+        assert!(looks.good("uid", &occasion(1), begins).is_some());
+        looks.good_until("uid", ends + span);
+        assert!(looks.good("uid", &occasion(1), ends).is_none());
+    }
+
+    #[test]
+    fn a_look_from_before_a_step_is_never_good_again() {
+        let (looks, now) = looks();
+        looks.stale("uid", now);
+        looks.good_until("uid", now + Duration::from_secs(20));
+        assert!(looks.good("uid", &occasion(1), now).is_none());
+    }
 }

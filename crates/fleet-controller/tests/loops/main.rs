@@ -10,5 +10,6 @@ mod crashes;
 mod deletion;
 mod election;
 mod life;
+mod people;
 mod process;
 mod support;

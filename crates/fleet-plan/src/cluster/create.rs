@@ -16,6 +16,9 @@ use crate::report::{Code, Who, entry, entry_with_hint};
 /// The id of the step that makes the control plane.
 pub(super) const CREATE: &str = "create-cluster";
 
+/// The id of the step that takes down a control plane which never came up.
+pub(super) const DELETE_FAILED: &str = "delete-failed-cluster";
+
 /// The cluster is not there.
 pub(super) fn absent(draft: &mut Draft<'_>, class: &EksClass) {
     // The version that a cluster was made with is noted when it is first seen up. From then on its absence is no
@@ -118,7 +121,7 @@ pub(super) fn failed(draft: &mut Draft<'_>, present: &EksCluster) {
         ),
     );
     draft.propose(Proposal {
-        id: "delete-failed-cluster".to_owned(),
+        id: DELETE_FAILED.to_owned(),
         summary: format!("Delete cluster {}, whose creation failed", present.name),
         action: eks(EksAction::DeleteCluster),
         expects: Expectation::Cluster { status: present.status.clone(), version: present.version },

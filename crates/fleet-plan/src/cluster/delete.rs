@@ -12,12 +12,16 @@ use jiff::SignedDuration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    access, addons, config,
+    access, addons, config, create,
     draft::{Draft, Proposal, Standing, Topic, eks},
     flight, nodes,
 };
 use crate::report::{Code, Who, entry, entry_with_hint};
 
+/// The id of the step that deletes the control plane.
+pub(super) const DELETE: &str = "delete-cluster";
+/// The id of the step that drains what workloads hold in the cloud.
+pub(super) const DRAIN: &str = "drain";
 /// How long network interfaces and the like are waited for, which AWS takes away by itself (up to an hour for those
 /// of load balancers). What is still there then goes into the receipt.
 const LEFTOVER_PATIENCE: SignedDuration = SignedDuration::from_mins(60);
@@ -84,6 +88,8 @@ pub(super) fn plan(draft: &mut Draft<'_>, class: &EksClass) {
 
 /// Takes an active cluster down, one phase after the other.
 fn take_down(draft: &mut Draft<'_>, class: &EksClass, present: &EksCluster) {
+    // What runs is followed even while nobody has confirmed: its end must not be missed.
+    let busy = flight::busy(draft, present);
     let confirmed = draft.cluster.spec.deletion_confirmed;
     if (present.deletion_protection || class.deletion_protection) && !confirmed {
         let tenant = &draft.cluster.spec.tenant;
@@ -96,9 +102,10 @@ fn take_down(draft: &mut Draft<'_>, class: &EksClass, present: &EksCluster) {
         draft.block(Topic::BOTH, found);
         return;
     }
-    if flight::busy(draft, present) {
+    if busy {
         return;
     }
+    draft.planned_through = true;
     for (known, what) in [
         (is_known(&draft.seen.access_entries), "the access entries"),
         (is_known(&draft.seen.pod_identities), "the pod identity associations"),
@@ -152,7 +159,7 @@ fn is_known<T>(seen: &Seen<T>) -> bool {
 fn delete_cluster(draft: &mut Draft<'_>, present: &EksCluster) {
     let expects = Expectation::Cluster { status: present.status.clone(), version: present.version };
     draft.propose(Proposal {
-        id: "delete-cluster".to_owned(),
+        id: DELETE.to_owned(),
         summary: format!("Delete cluster {}", present.name),
         action: eks(EksAction::DeleteCluster),
         expects,
@@ -202,7 +209,7 @@ fn drained(draft: &mut Draft<'_>) -> bool {
         draft.block(Topic::BOTH, found);
     }
     draft.propose(Proposal {
-        id: "drain".to_owned(),
+        id: DRAIN.to_owned(),
         summary: "Drain load balancers, ingresses and volume claims".to_owned(),
         action: Action::DrainWorkloads,
         expects: Expectation::Nothing,
@@ -223,6 +230,13 @@ fn drained(draft: &mut Draft<'_>) -> bool {
 /// The cluster is gone: templates, and what is left.
 fn gone(draft: &mut Draft<'_>) {
     let now = draft.now;
+    let intent = draft.stored_step().filter(|step| step.id == create::CREATE);
+    if intent.is_some_and(|step| flight::is_young(step, now)) {
+        // The call may have been made and not show yet: a cluster that appears after its object has gone is nobody's.
+        let message = "its creation began a moment ago, and may have been accepted without being shown yet";
+        deleting(draft, Code::WaitingForRead, Who::Cloud, message);
+        return;
+    }
     let gone_at = draft.deletion.as_mut().map_or(now, |deletion| deletion.gone_at.get_or_insert(Time(now)).0);
     draft.focus.leftovers = true;
     let seen = draft.seen;

@@ -2,7 +2,7 @@
 //! behind an update that was accepted (UpdateClusterVersion, API reference).
 
 use fleet_api::{
-    eks::{EksCluster, EksClusterStatus, EksUpdate, EksUpdateStatus, Part},
+    eks::{EksCluster, EksClusterStatus, EksObservation, EksUpdate, EksUpdateStatus, Part, PartStatus},
     step::Seen,
     v1alpha1::StepStatus,
 };
@@ -15,6 +15,9 @@ use crate::report::{Code, Who, entry, entry_with_hint};
 pub(super) const SLOW: SignedDuration = SignedDuration::from_mins(45);
 /// When something is called stuck.
 pub(super) const STUCK: SignedDuration = SignedDuration::from_hours(2);
+
+/// How long an update that was accepted may not be found yet by its id.
+const NOT_SHOWN: SignedDuration = SignedDuration::from_mins(2);
 
 /// The part that a step is about, by its id.
 pub(super) fn part_of(step_id: &str) -> Option<Part> {
@@ -64,7 +67,20 @@ pub(super) fn busy(draft: &mut Draft<'_>, present: &EksCluster) -> bool {
             draft.part_unknown(Topic::BOTH, "the cluster's updates", why);
             return true;
         }
-        Seen::Absent => {}
+        Seen::Absent => {
+            if let Some(step) = stored.filter(|step| step.update_id.is_some() && is_young(step, draft.now)) {
+                draft.wait(
+                    Topic::BOTH,
+                    entry(
+                        Code::WaitingForRead,
+                        Who::Cloud,
+                        format!("{}: EKS accepted the update and does not show it yet", step.summary),
+                    ),
+                );
+                draft.in_flight = Some(step.clone());
+                return true;
+            }
+        }
     }
     if present.status == EksClusterStatus::Updating {
         draft.progress(
@@ -75,6 +91,23 @@ pub(super) fn busy(draft: &mut Draft<'_>, present: &EksCluster) -> bool {
         return true;
     }
     false
+}
+
+/// True for a step that began so recently that a read may not show its update yet.
+pub(super) fn is_young(step: &StepStatus, now: Timestamp) -> bool {
+    step.started_at.0.duration_until(now) < NOT_SHOWN
+}
+
+/// The part that the cloud is carrying out an update of, whoever began it. The list of updates knows only those of
+/// the cluster itself.
+pub(super) fn updating_part(seen: &EksObservation) -> Option<Part> {
+    let groups = seen.nodegroups.present().into_iter().flatten();
+    let group =
+        groups.filter(|one| one.status == PartStatus::Updating).map(|one| Part::Nodegroup(one.name.clone()));
+    let addons = seen.addons.present().into_iter().flatten();
+    let addon =
+        addons.filter(|one| one.status == PartStatus::Updating).map(|one| Part::Addon(one.name.clone()));
+    group.chain(addon).next()
 }
 
 /// True when an update can be the one that a stored step began: its id says so, or the id was lost with a crash and

@@ -105,7 +105,8 @@ pub fn note_outcome(status: &mut TenantClusterStatus, step: &Step, outcome: &Out
 
 /// Writes a call that was refused into the status, so that it is tried again after a pause and a few times only.
 ///
-/// It is for refusals that pass only when somebody acts; what passes by itself is the caller's to try again.
+/// It is for refusals that pass only when somebody acts; what passes by itself is the caller's to try again. What was
+/// refused has not begun, so its intent goes.
 pub fn note_refusal(
     cluster: &TenantCluster,
     status: &mut TenantClusterStatus,
@@ -116,6 +117,9 @@ pub fn note_refusal(
 ) {
     let annotations = cluster.metadata.annotations.as_ref();
     let retry = annotations.and_then(|all| all.get(labels::RETRY)).cloned();
+    if status.step.as_ref().is_some_and(|stored| stored.id == step.id && stored.update_id.is_none()) {
+        status.step = None;
+    }
     // Every refusal is an answer of its own, so each of them counts.
     let seen_as = format!("refused at {now}");
     count_failure(&mut status.failures, &step.id, &seen_as, code, message, retry, now);

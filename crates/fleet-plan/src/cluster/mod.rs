@@ -12,6 +12,7 @@ mod delete;
 mod disturbs;
 mod draft;
 mod flight;
+mod intent;
 mod memory;
 mod nodes;
 mod version;
@@ -179,6 +180,7 @@ fn live(draft: &mut Draft<'_>, eks: &EksClass) {
             if flight::busy(draft, present) {
                 return;
             }
+            draft.planned_through = true;
             config::plan(draft, eks, present);
             addons::plan(draft, eks, present);
             nodes::plan(draft, eks, present);

@@ -5,7 +5,7 @@ use fleet_api::{
     eks::{EksAction, EksCluster, EksInsight, EksUpdateStatus, PartStatus, SupportStatus, durations},
     labels,
     step::{Expectation, Seen},
-    v1alpha1::{EksClass, TenantCluster},
+    v1alpha1::{EksClass, StepStatus, TenantCluster},
 };
 use jiff::{SignedDuration, tz::TimeZone};
 
@@ -153,6 +153,11 @@ pub(super) fn plan(draft: &mut Draft<'_>, class: &EksClass, present: &EksCluster
     });
 }
 
+/// True when the cluster was seen at a newer minor after a step had begun.
+pub(super) fn moved_since(draft: &Draft<'_>, step: &StepStatus) -> bool {
+    draft.versions.upgrade_completed_at.as_ref().is_some_and(|at| at.0 >= step.started_at.0)
+}
+
 /// True when an upgrade ended well and the cluster still shows the minor from before it.
 fn awaiting_read(draft: &mut Draft<'_>) -> bool {
     let Some(step) = draft.stored_step().filter(|step| step.id == UPDATE) else { return false };
@@ -160,7 +165,8 @@ fn awaiting_read(draft: &mut Draft<'_>) -> bool {
         step.update_id.as_ref() == Some(&update.id) && update.status == EksUpdateStatus::Successful
     });
     let before = draft.cluster.status.as_ref().and_then(|status| status.versions.control_plane);
-    if !ended || before != draft.versions.control_plane {
+    // The cluster may have shown the new minor before the update said that it had ended.
+    if !ended || before != draft.versions.control_plane || moved_since(draft, step) {
         return false;
     }
     draft.in_flight = Some(step.clone());
@@ -188,7 +194,8 @@ fn settled(draft: &mut Draft<'_>) -> bool {
     }
     let status = draft.cluster.status.as_ref();
     let proven = status.and_then(|s| conditions::get(&s.conditions, conditions::PROVEN));
-    if proven.is_some_and(|condition| condition.status != "True") {
+    // A baseline of which nothing is known is not proven.
+    if proven.is_none_or(|condition| condition.status != "True") {
         moving.push("the proof of the baseline".to_owned());
     }
     if moving.is_empty() {

@@ -62,7 +62,7 @@ impl Book {
             members.iter().enumerate().map(|(index, member)| (member.name, index)).collect();
         let mut unanswered = Vec::new();
         let mut missing = Vec::new();
-        for name in ledger.granted.iter().chain(&ledger.noted) {
+        for name in ledger.granted.iter().chain(&ledger.back).chain(&ledger.noted) {
             match by_name.get(name.as_str()) {
                 None => missing.push(name.clone()),
                 Some(index) => {
@@ -118,11 +118,7 @@ pub(super) fn decide(
     let mut budgets: Vec<i64> = waves.iter().map(WaveFacts::budget_left).collect();
     if !book.unanswered.is_empty() {
         for &index in &book.unanswered {
-            let granted = found
-                .members
-                .get(index)
-                .is_some_and(|member| was.granted.iter().any(|name| name == member.name));
-            let grant = finishing(scene, found, index, granted, &mut budgets);
+            let grant = finishing(scene, found, index, &mut budgets);
             decided.answer(scene, found, index, grant, was.seq);
         }
         decided.more = found.nexts.iter().any(|next| next.wish.is_some());
@@ -136,10 +132,14 @@ pub(super) fn decide(
         return decided;
     }
     let name = |index: &usize| found.members.get(*index).map(|member| member.name.to_owned());
+    let of = |kind| {
+        granted.iter().filter(|(_, grant)| *grant == kind).filter_map(|(index, _)| name(index)).collect()
+    };
     let named = i64::try_from(noted.len().saturating_add(granted.len())).unwrap_or(i64::MAX);
     decided.ledger = Ledger {
         seq: was.seq.saturating_add(1),
-        granted: granted.iter().filter_map(|(index, _)| name(index)).collect(),
+        granted: of(Grant::Go),
+        back: of(Grant::Back),
         noted: noted.iter().filter_map(name).collect(),
         named: was.named.saturating_add(named),
     };
@@ -154,18 +154,16 @@ pub(super) fn decide(
 }
 
 /// What becomes of a member that the last entry names, by what is seen now.
-fn finishing(
-    scene: &Scene<'_>,
-    found: &Found<'_, '_>,
-    index: usize,
-    granted: bool,
-    budgets: &mut [i64],
-) -> Grant {
-    if granted && !scene.world.rollout.deleting {
-        if matches!(found.backs.get(index), Some(Back::Ready)) {
+fn finishing(scene: &Scene<'_>, found: &Found<'_, '_>, index: usize, budgets: &mut [i64]) -> Grant {
+    let ledger = &scene.was().ledger;
+    let named = |names: &[String]| {
+        found.members.get(index).is_some_and(|member| names.iter().any(|name| name == member.name))
+    };
+    if !scene.world.rollout.deleting {
+        if named(&ledger.back) && matches!(found.backs.get(index), Some(Back::Ready)) {
             return Grant::Back;
         }
-        if matches!(found.begins.get(index), Some(Some(Ok(())))) {
+        if named(&ledger.granted) && matches!(found.begins.get(index), Some(Some(Ok(())))) {
             return Grant::Go;
         }
     }

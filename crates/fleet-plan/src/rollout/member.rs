@@ -78,7 +78,7 @@ pub(super) fn enter(
 /// Tells what becomes of a member by itself. `current` is the index of the first wave that has not passed.
 pub(super) fn next(scene: &Scene<'_>, member: &Member<'_>, current: usize) -> Next {
     let mut status = member.was().clone();
-    if let Some(why) = leaves(scene, member) {
+    if let Some(why) = leaves(member) {
         status.offline_since = None;
         enter(scene, &mut status, MemberState::Skipped, why);
         return Next::stay(status);
@@ -104,29 +104,26 @@ pub(super) fn next(scene: &Scene<'_>, member: &Member<'_>, current: usize) -> Ne
 /// Why a member leaves its rollout for good.
 ///
 /// Its cluster is gone, or is going, or another cluster has its name; or a person says so, and it is not moving. Whoever
-/// has succeeded, or is back where it was, stays that.
-fn leaves(scene: &Scene<'_>, member: &Member<'_>) -> Option<String> {
+/// has succeeded stays that, and whoever is back where it was, unless a person says so.
+fn leaves(member: &Member<'_>) -> Option<String> {
     let was = member.was();
     let left = match was.state {
-        MemberState::Succeeded | MemberState::RolledBack => return None,
+        MemberState::Succeeded => return None,
         MemberState::Skipped if was.offline_since.is_none() => return None,
         state => state,
     };
-    match member.view.cluster {
-        None => return Some("its cluster is gone".to_owned()),
+    let gone = match member.view.cluster {
+        None => Some("its cluster is gone"),
         Some(cluster) if cluster.uid != member.spec().cluster_uid => {
-            return Some("its cluster is gone, and another one has its name".to_owned());
+            Some("its cluster is gone, and another one has its name")
         }
-        Some(cluster) if cluster.deleting => return Some("its cluster is being deleted".to_owned()),
-        Some(_) => {}
+        Some(cluster) if cluster.deleting => Some("its cluster is being deleted"),
+        Some(_) => None,
+    };
+    if let Some(gone) = gone.filter(|_| left != MemberState::RolledBack) {
+        return Some(gone.to_owned());
     }
-    let begun = left.is_moving();
-    if member.spec().skip && !begun {
-        return Some("a person skipped it".to_owned());
-    }
-    let waits = matches!(left, MemberState::Pending | MemberState::Preflight);
-    (member.spec().rollback && waits && !back::has_moved(scene, member))
-        .then(|| "it was to be rolled back and had not moved".to_owned())
+    (member.spec().skip && !left.is_moving()).then(|| "a person skipped it".to_owned())
 }
 
 fn pending(scene: &Scene<'_>, member: &Member<'_>, current: usize, mut status: RolloutMemberStatus) -> Next {

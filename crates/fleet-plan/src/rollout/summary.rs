@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{
     Tick, World, amounts,
     back::Back,
-    begin::Hold,
+    begin::{Hold, Shut},
     ledger::{Book, Decided, Found},
     scene::{Flaw, Member, Scene, minute, whole_seconds},
     waves::{self, WaveFacts},
@@ -149,7 +149,9 @@ fn phase(scene: &Scene<'_>, sum: &Sum<'_, '_>, counts: MemberCounts, broken: boo
         Run::Aborted => RolloutPhase::Running,
         _ if goes_back => RolloutPhase::RollingBack,
         _ if !waves.is_empty() && waves.iter().all(|wave| wave.passed_at.is_some()) => {
-            if quiet && counts.soaking == 0 { RolloutPhase::Completed } else { RolloutPhase::Running }
+            // Members of a wave that has passed may be tried again, or be heard of again.
+            let settled = waves.iter().all(|wave| wave.unsettled == 0);
+            if quiet && settled { RolloutPhase::Completed } else { RolloutPhase::Running }
         }
         Run::Planned if !began => RolloutPhase::Planned,
         Run::Planned | Run::Paused => RolloutPhase::Paused,
@@ -296,8 +298,10 @@ fn held(sum: &Sum<'_, '_>, reasons: &mut Vec<ReportEntry>) {
             Err(Hold::Slot(at)) => (Code::WaitingForSlot, Some(*at)),
             Err(Hold::NotYetLookedAt) => (Code::WaitingForSlot, Some(member.spec().slot.0)),
             Err(Hold::Window(None, _)) => (Code::NoWindow, None),
-            Err(Hold::Window(at, true)) => (Code::Frozen, *at),
-            Err(Hold::Window(at, false)) => (Code::WaitingForWindow, *at),
+            Err(Hold::Window(at, Shut::Freeze)) => (Code::Frozen, *at),
+            Err(Hold::Window(at, Shut::PutOff)) => (Code::PutOff, *at),
+            Err(Hold::Window(at, Shut::TooSoon)) => (Code::TooSoon, *at),
+            Err(Hold::Window(at, Shut::Window)) => (Code::WaitingForWindow, *at),
             // These are said once, of the rollout or the wave.
             Err(Hold::NotRunning | Hold::EarlierWave | Hold::Stopped | Hold::Gate(_)) => continue,
         };

@@ -17,7 +17,9 @@ use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
-    amounts, back, gates,
+    amounts,
+    back::{self, Back},
+    gates,
     member::Next,
     scene::{Member, Scene},
     twist::Mutant,
@@ -117,7 +119,7 @@ impl<'a> WaveFacts<'a> {
         let both = |state: MemberState| read == state && soon == state;
         self.left += i64::from(both(MemberState::Skipped));
         self.offline += i64::from(offline);
-        let goes_back = read == MemberState::Succeeded && back::is_asked_for(scene, member);
+        let goes_back = read == MemberState::Succeeded && back::judge(scene, member, false) == Back::Ready;
         self.successes += i64::from(both(MemberState::Succeeded) && !goes_back);
         self.unsettled += i64::from(!(read.is_settled() && soon.is_settled()) || goes_back);
         if offline && scene.twist.is(Mutant::OfflineSucceeds) {

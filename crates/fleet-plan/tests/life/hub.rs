@@ -4,7 +4,7 @@ use fleet_api::{
     conditions::{self, Verdict},
     eks::{ClusterTarget, EksObservation},
     step::{Action, Outcome},
-    v1alpha1::{ReportEntry, TenantCluster, TenantClusterSpec},
+    v1alpha1::{ReportEntry, TenantCluster, TenantClusterSpec, TenantClusterStatus},
 };
 use fleet_plan::{
     cluster::{ClusterPlan, attention, begin, begins_update, note_outcome, plan},
@@ -25,6 +25,12 @@ pub enum Crash {
     BeforeCall,
     /// The call was made, and its outcome is lost.
     AfterCall,
+    /// The outcome is stored, and what the plan had beside it is not carried out.
+    AfterRecord,
+}
+
+impl Crash {
+    pub const ALL: [Self; 3] = [Self::BeforeCall, Self::AfterCall, Self::AfterRecord];
 }
 
 /// How a cluster came to rest.
@@ -42,9 +48,18 @@ pub struct Hub {
     pub begun: usize,
     /// The step at which the executor dies, and how.
     pub crash: Option<(usize, Crash)>,
+    /// Whether it has died there.
+    pub crashed: bool,
+    /// What the probes say of a baseline, by how many looks ago the cluster could first be entered with this spec:
+    /// nothing yet, or whether it bites.
+    pub proof: fn(usize) -> Option<bool>,
+    entered_for: usize,
     /// What must never be seen, and was.
     pub faults: Vec<String>,
 }
+
+/// How often a cluster at rest is looked at.
+const STEADY: SignedDuration = SignedDuration::from_mins(5);
 
 pub fn start() -> Timestamp {
     "2026-11-24T12:00:00Z".parse().unwrap()
@@ -86,19 +101,34 @@ pub fn spec(class: &serde_json::Value, version: &str) -> TenantClusterSpec {
     .unwrap()
 }
 
+fn is_proven(status: &TenantClusterStatus) -> bool {
+    conditions::get(&status.conditions, conditions::PROVEN).is_some_and(|proven| proven.status == "True")
+}
+
 impl Hub {
     pub fn new(spec: TenantClusterSpec) -> Self {
         let clock = ManualClock::at(start());
         let mut object = TenantCluster::new("acme", spec);
         object.metadata.uid = Some("uid-cluster".to_owned());
         object.metadata.generation = Some(1);
-        Self { object, eks: FakeEks::new(clock.reader()), clock, begun: 0, crash: None, faults: Vec::new() }
+        Self {
+            object,
+            eks: FakeEks::new(clock.reader()),
+            clock,
+            begun: 0,
+            crash: None,
+            crashed: false,
+            proof: |_| Some(true),
+            entered_for: 0,
+            faults: Vec::new(),
+        }
     }
 
     /// Somebody edits the spec.
     pub fn edit(&mut self, change: impl FnOnce(&mut TenantClusterSpec)) {
         change(&mut self.object.spec);
         self.object.metadata.generation = self.object.metadata.generation.map(|generation| generation + 1);
+        self.entered_for = 0;
     }
 
     /// Somebody deletes the object.
@@ -136,10 +166,9 @@ impl Hub {
         let generation = self.object.metadata.generation;
         let mut status = self.object.status.clone().unwrap_or_default();
         planned.record(&mut status, generation, now);
+        let was_proven = is_proven(&status);
         if planned.enterable && self.object.metadata.deletion_timestamp.is_none() {
-            let proven = Verdict::holds(conditions::PROVEN, conditions::reason::AS_WANTED, "");
-            conditions::set(&mut status.conditions, &proven, generation, now);
-            status.baseline.proven_at = Some(Time(now));
+            self.probe(&mut status, now);
         }
         self.object.status = Some(status.clone());
         for step in &planned.steps {
@@ -147,10 +176,15 @@ impl Hub {
                 let open = windows::is_open(self.object.spec.maintenance.as_ref(), now).unwrap();
                 self.expect(open, &format!("{} outside a window", step.id));
             }
+            self.expect(
+                was_proven || step.id != "update-version",
+                "an upgrade of a cluster that is not proven",
+            );
             begin(&mut status, step, now);
             self.object.status = Some(status.clone());
             self.begun += 1;
             let dies = self.crash.filter(|(at, _)| *at == self.begun).map(|(_, crash)| crash);
+            self.crashed |= dies.is_some();
             if dies == Some(Crash::BeforeCall) {
                 return planned;
             }
@@ -160,6 +194,8 @@ impl Hub {
                 }
                 Action::Eks(_) => self.eks.carry_out(&self.target(), step).await,
             };
+            let running = self.eks.updates_in_progress(&self.object.spec.cluster_name);
+            self.expect(running <= 1, &format!("{running} updates at once after {}", step.id));
             if dies == Some(Crash::AfterCall) {
                 return planned;
             }
@@ -174,21 +210,56 @@ impl Hub {
                 }
             }
             self.object.status = Some(status.clone());
+            if dies == Some(Crash::AfterRecord) {
+                return planned;
+            }
         }
         self.object.status = Some(status);
         planned
     }
 
+    /// What the baseline's engine would have found out by now.
+    fn probe(&mut self, status: &mut TenantClusterStatus, now: Timestamp) {
+        use conditions::reason;
+        let verdict = match (self.proof)(self.entered_for) {
+            None => Verdict::unknown(conditions::PROVEN, reason::NOT_OBSERVED, ""),
+            Some(false) => Verdict::fails(conditions::PROVEN, reason::PROBE_FAILED, ""),
+            Some(true) => {
+                status.baseline.proven_at = Some(Time(now));
+                Verdict::holds(conditions::PROVEN, reason::AS_WANTED, "")
+            }
+        };
+        conditions::set(&mut status.conditions, &verdict, self.object.metadata.generation, now);
+        self.entered_for += 1;
+    }
+
     /// Turns until the plan is at rest and as wanted, or deleted; the number of turns is bounded.
     pub async fn settle(&mut self) -> Rest {
+        self.settle_unless(|_| false).await.unwrap()
+    }
+
+    /// As [`settle`](Self::settle), and `None` as soon as something has happened.
+    pub async fn settle_unless(&mut self, happened: impl Fn(&Self) -> bool) -> Option<Rest> {
         let mut before: Option<ClusterPlan> = None;
         for _ in 0..600 {
+            let crashed_before = self.crashed;
             let planned = self.turn(before.as_ref()).await;
+            if happened(self) {
+                return None;
+            }
+            if self.crashed != crashed_before {
+                // The next process has nothing but what is stored.
+                before = None;
+                continue;
+            }
             let holds = planned.verdicts.iter().all(|verdict| verdict.status == Some(true));
             if planned.deleted || (planned.steps.is_empty() && holds) {
-                return Rest { deleted: planned.deleted, report: planned.report };
+                return Some(Rest { deleted: planned.deleted, report: planned.report });
             }
-            let pause = planned.look_again_after.min(SignedDuration::from_hours(6));
+            // Days of waiting for a window are looked at less closely: nothing is said twice in them.
+            let idle = before.as_ref().is_some_and(|before| before.report == planned.report);
+            let pause = planned.look_again_after;
+            let pause = if idle && pause >= STEADY { SignedDuration::from_mins(30) } else { pause };
             self.clock.advance(pause.max(SignedDuration::from_secs(1)));
             before = Some(planned);
         }

@@ -2,7 +2,12 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on may panic")]
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
+mod deletions;
+mod drain;
+mod gates;
 mod hub;
+mod intent;
+mod schedule;
 
 use fleet_api::KubernetesVersion;
 use fleet_provider::fake::{Fault, FaultRule};
@@ -16,9 +21,18 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 
 /// Create, upgrade, delete; the executor dies at the given step. Gives the number of steps and the end state.
 fn life(auto_mode: bool, crash: Option<(usize, Crash)>) -> (usize, Vec<String>) {
+    life_with_proof(auto_mode, crash, |_| Some(true))
+}
+
+fn life_with_proof(
+    auto_mode: bool,
+    crash: Option<(usize, Crash)>,
+    proof: fn(usize) -> Option<bool>,
+) -> (usize, Vec<String>) {
     run(async {
         let mut hub = Hub::new(spec(&class(auto_mode, true), "1.35"));
         hub.crash = crash;
+        hub.proof = proof;
         hub.settle().await;
         assert_eq!(hub.eks.clusters().len(), 1, "{crash:?}");
         hub.edit(|spec| spec.version = KubernetesVersion::from_minor(36));
@@ -54,7 +68,7 @@ fn a_crash_at_any_step_of_a_life_with_node_groups_ends_in_the_same_state() {
     let (steps, end) = life(false, None);
     assert!(steps > 15, "{steps} steps are no whole life");
     for at in 1..=steps {
-        for crash in [Crash::BeforeCall, Crash::AfterCall] {
+        for crash in Crash::ALL {
             assert_eq!(life(false, Some((at, crash))).1, end, "{crash:?} at step {at}");
         }
     }
@@ -64,10 +78,54 @@ fn a_crash_at_any_step_of_a_life_with_node_groups_ends_in_the_same_state() {
 fn a_crash_at_any_step_of_a_life_in_auto_mode_ends_in_the_same_state() {
     let (steps, end) = life(true, None);
     for at in 1..=steps {
-        for crash in [Crash::BeforeCall, Crash::AfterCall] {
+        for crash in Crash::ALL {
             assert_eq!(life(true, Some((at, crash))).1, end, "{crash:?} at step {at}");
         }
     }
+}
+
+/// What the probes say when they need a few rounds, find a control that does not bite, and lose it for a while later.
+fn reluctant(looks: usize) -> Option<bool> {
+    match looks {
+        0..4 => None,
+        4..7 | 9..14 => Some(false),
+        _ => Some(true),
+    }
+}
+
+#[test]
+fn a_proof_that_takes_several_rounds_and_is_lost_for_a_while_ends_in_the_same_state() {
+    for auto_mode in [false, true] {
+        let (steps, end) = life(auto_mode, None);
+        assert_eq!(life_with_proof(auto_mode, None, reluctant).1, end);
+        for at in (1..=steps).step_by(2) {
+            let crash = Crash::ALL[at / 2 % 3];
+            assert_eq!(life_with_proof(auto_mode, Some((at, crash)), reluctant).1, end, "{crash:?} at {at}");
+        }
+    }
+}
+
+#[test]
+fn nobody_of_the_tenant_is_let_in_before_the_first_proof_and_nobody_is_shut_out_when_it_is_lost() {
+    run(async {
+        let mut hub = Hub::new(spec(&class(true, false), "1.35"));
+        hub.proof = reluctant;
+        let mut before = None;
+        let mut proven = false;
+        for _ in 0..200 {
+            let planned = hub.turn(before.as_ref()).await;
+            let lets_in = planned.steps.iter().any(|step| step.id.contains("role/acme/create"));
+            assert!(!lets_in || proven, "let in before the proof");
+            let shuts_out = planned.steps.iter().find(|step| step.id.ends_with("/delete"));
+            assert_eq!(shuts_out, None);
+            proven |= hub.object.status.as_ref().unwrap().baseline.proven_at.is_some();
+            hub.clock.advance(planned.look_again_after);
+            before = Some(planned);
+        }
+        let entries = hub.look(None).await.access_entries;
+        assert!(entries.present().unwrap().iter().any(|entry| entry.principal_arn.ends_with("role/acme")));
+        assert_eq!(hub.faults, Vec::<String>::new());
+    });
 }
 
 #[test]
@@ -147,7 +205,7 @@ proptest! {
         hours in 3_u8..9,
         zone in prop::sample::select(vec!["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kathmandu"]),
         at in 1_usize..40,
-        after in any::<bool>(),
+        crash in prop::sample::select(Crash::ALL.to_vec()),
         logging in any::<bool>(),
     ) {
         run(async {
@@ -157,7 +215,7 @@ proptest! {
                 "windows": [{"days": ["Mon", "Wed", "Sat"], "start": format!("{start:02}:30"), "duration": format!("{hours}h")}],
             })).unwrap());
             let mut hub = Hub::new(wanted);
-            hub.crash = Some((at, if after { Crash::AfterCall } else { Crash::BeforeCall }));
+            hub.crash = Some((at, crash));
             hub.settle().await;
             hub.edit(|spec| {
                 spec.version = KubernetesVersion::from_minor(36);
@@ -235,6 +293,43 @@ proptest! {
             assert_eq!(clusters[0].version, KubernetesVersion::from_minor(36));
             hub.delete();
             assert!(hub.settle().await.deleted);
+            assert_eq!(hub.eks.clusters().len(), 0);
+            assert_eq!(hub.eks.launch_templates(), 0);
+            assert_eq!(hub.faults, Vec::<String>::new());
+        });
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
+
+    /// A deletion at any moment of a life with faults, crashes and a proof that comes late: nothing is left.
+    #[test]
+    fn a_deletion_at_any_moment_of_a_troubled_life_leaves_nothing(
+        auto_mode in any::<bool>(),
+        faults in prop::collection::vec(any_fault(), 0..4),
+        stage in 1_usize..30,
+        crash in prop::sample::select(Crash::ALL.to_vec()),
+        again in prop::option::of((1_usize..8, prop::sample::select(Crash::ALL.to_vec()))),
+        late in any::<bool>(),
+    ) {
+        run(async {
+            let mut hub = Hub::new(spec(&class(auto_mode, true), "1.35"));
+            for fault in faults {
+                hub.eks.inject(fault);
+            }
+            if late {
+                hub.proof = reluctant;
+            }
+            hub.crash = Some((stage, crash));
+            if hub.settle_unless(|hub| hub.crashed).await.is_some() {
+                hub.edit(|spec| spec.version = KubernetesVersion::from_minor(36));
+                hub.settle_unless(|hub| hub.crashed).await;
+            }
+            hub.crash = again.map(|(at, crash)| (hub.begun + at, crash));
+            hub.delete();
+            let last = hub.settle().await;
+            assert!(last.deleted, "{:?}", last.report);
             assert_eq!(hub.eks.clusters().len(), 0);
             assert_eq!(hub.eks.launch_templates(), 0);
             assert_eq!(hub.faults, Vec::<String>::new());

@@ -88,6 +88,7 @@ pub(super) fn carry_out(
     let update_id = world.fresh_id("update-");
     let association_id = world.fresh_id("a-");
     let durations = world.durations.clone();
+    let minors = world.minors.clone();
     let cluster = world.clusters.get_mut(&key).ok_or_else(|| not_found("no such cluster"))?;
     let begin = |cluster: &mut FakeCluster, kind: &str, part: Option<String>, takes, change| {
         let update = EksUpdate {
@@ -181,7 +182,7 @@ pub(super) fn carry_out(
             if cluster.addons.contains_key(&request.name) {
                 return Err(in_use("the add-on exists"));
             }
-            runs_here(cluster, &request.name, &request.version)?;
+            runs_here(cluster, &request.name, &request.version, &minors)?;
             let addon = EksAddon {
                 name: request.name.clone(),
                 status: PartStatus::Creating,
@@ -197,7 +198,7 @@ pub(super) fn carry_out(
             done
         }
         EksAction::UpdateAddon(request) => {
-            runs_here(cluster, &request.name, &request.version)?;
+            runs_here(cluster, &request.name, &request.version, &minors)?;
             let addon = cluster.addons.get_mut(&request.name).ok_or_else(|| not_found("no such add-on"))?;
             if matches!(addon.part.status, PartStatus::Updating | PartStatus::Creating | PartStatus::Deleting)
             {
@@ -427,8 +428,8 @@ fn entry<'a>(cluster: &'a mut FakeCluster, principal: &str) -> Result<&'a mut Ek
     cluster.access_entries.get_mut(principal).ok_or_else(|| not_found("no such access entry"))
 }
 
-fn runs_here(cluster: &FakeCluster, name: &str, version: &str) -> Result<(), Refusal> {
-    let runs = super::offers::addon(name)
+fn runs_here(cluster: &FakeCluster, name: &str, version: &str, minors: &[u16]) -> Result<(), Refusal> {
+    let runs = super::offers::addon(name, minors)
         .iter()
         .any(|offer| offer.version == version && offer.runs_on.contains(&cluster.cluster.version));
     if runs { Ok(()) } else { Err(invalid("Addon version specified is not supported")) }

@@ -86,8 +86,13 @@ impl FakeEks {
 
     /// An empty world with durations of its own.
     pub fn with_durations(clock: Clock, durations: Durations) -> Self {
-        let world = World { durations, ..World::default() };
+        let world = World { durations, minors: offers::MINORS.to_vec(), ..World::default() };
         Self { clock, inner: Arc::new(Mutex::new(Inner { world, ..Inner::default() })) }
+    }
+
+    /// Offers these minors and no others.
+    pub fn offer(&self, minors: std::ops::RangeInclusive<u16>) {
+        self.lock().world.minors = minors.collect();
     }
 
     /// Adds a rule to the fault plan.
@@ -118,18 +123,36 @@ impl FakeEks {
         inner.world.clusters.values().map(|cluster| cluster.cluster.clone()).collect()
     }
 
+    /// How many updates of a cluster and of its parts are in progress now.
+    pub fn updates_in_progress(&self, cluster_name: &str) -> usize {
+        let now = (self.clock)();
+        let mut inner = self.lock();
+        inner.world.settle(now);
+        let clusters = inner.world.clusters.values().filter(|one| one.cluster.name == cluster_name);
+        let running = |one: &&world::RunningUpdate| one.update.status == EksUpdateStatus::InProgress;
+        clusters.flat_map(|one| &one.updates).filter(running).count()
+    }
+
     /// How many launch templates there are, whoever owns them.
     pub fn launch_templates(&self) -> usize {
         self.lock().world.launch_templates.len()
     }
 
     /// Changes a cluster behind fleet's back, as a person at the console would; false when it is not there.
+    ///
+    /// What was made in it can be made once more afterwards: no token stands for something that may be gone.
     pub fn edit(&self, cluster_name: &str, change: impl FnOnce(&mut FakeCluster)) -> bool {
         let now = (self.clock)();
         let mut inner = self.lock();
         inner.world.settle(now);
-        let found = inner.world.clusters.values_mut().find(|cluster| cluster.cluster.name == cluster_name);
-        found.map(change).is_some()
+        let World { clusters, tokens, .. } = &mut inner.world;
+        let Some((place, found)) = clusters.iter_mut().find(|(_, one)| one.cluster.name == cluster_name)
+        else {
+            return false;
+        };
+        change(found);
+        tokens.retain(|_, used| used.cluster != *place || used.outcome.update_id.is_some());
+        true
     }
 
     /// Gives the cluster of a name a real API server: its URL and its authority, PEM in base64.
@@ -209,7 +232,7 @@ impl Inner {
             }
             Some(used) => used.outcome.clone(),
             None => {
-                let before = self.world.clone();
+                let before = matches!(fault, Some(Fault::StaleReads { .. })).then(|| self.world.clone());
                 let outcome = effects::carry_out(&mut self.world, target, action, fault.as_ref(), now)
                     .map_err(|(class, code, message)| fail(class, code, message))?;
                 self.effects.push(format!(
@@ -219,8 +242,8 @@ impl Inner {
                     action.part()
                 ));
                 self.remember(target, step, action, request, &outcome);
-                if let Some(Fault::StaleReads { reads }) = fault {
-                    self.stale = Some((before, reads));
+                if let (Some(Fault::StaleReads { reads }), Some(before)) = (&fault, before) {
+                    self.stale = Some((before, *reads));
                 }
                 outcome
             }
@@ -310,7 +333,7 @@ impl ClusterProvider for FakeEks {
     }
 
     async fn calendar(&self, _: &ClusterTarget) -> Result<Vec<EksVersionOffer>, ProviderError> {
-        Ok(offers::versions())
+        Ok(offers::versions(&self.lock().world.minors))
     }
 
     async fn token(&self, target: &ClusterTarget) -> Result<ClusterToken, ProviderError> {

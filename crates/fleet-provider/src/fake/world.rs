@@ -102,6 +102,12 @@ impl FakeCluster {
     pub fn addons_mut(&mut self) -> impl Iterator<Item = &mut EksAddon> {
         self.addons.values_mut().map(|settling| &mut settling.part)
     }
+
+    /// Takes every node group and every add-on away that is not among these, as if it had never been made.
+    pub fn keep_parts(&mut self, nodegroups: &[String], addons: &[String]) {
+        self.nodegroups.retain(|name, _| nodegroups.contains(name));
+        self.addons.retain(|name, _| addons.contains(name));
+    }
 }
 
 /// What a token was used for.
@@ -124,6 +130,8 @@ pub(super) fn place(target: &ClusterTarget) -> Place {
 #[derive(Debug, Clone, Default)]
 pub(super) struct World {
     pub(super) durations: Durations,
+    /// The minors on offer, the oldest first.
+    pub(super) minors: Vec<u16>,
     pub(super) clusters: BTreeMap<Place, FakeCluster>,
     /// By account, region and template name: the owner's UID and the template.
     pub(super) launch_templates: BTreeMap<Place, (String, EksLaunchTemplate)>,
@@ -164,8 +172,9 @@ impl World {
     /// What an observer sees.
     pub(super) fn observe(&self, target: &ClusterTarget, focus: &Focus, now: Timestamp) -> EksObservation {
         let mut seen = EksObservation::nothing_seen(now);
-        seen.versions = offers::versions();
-        seen.addon_offers = focus.addons.iter().map(|name| (name.clone(), offers::addon(name))).collect();
+        seen.versions = offers::versions(&self.minors);
+        let offers = |name: &String| (name.clone(), offers::addon(name, &self.minors));
+        seen.addon_offers = focus.addons.iter().map(offers).collect();
         seen.launch_templates = Seen::Present(
             self.launch_templates
                 .values()

@@ -1,48 +1,76 @@
-//! First figures: control planes, first bundle beside kubectl, no-op pass, drift to repair, the controller at rest.
+//! Figures: control planes, the first bundle beside kubectl, the pass that changes nothing, drift to repair, the
+//! controller at rest. Nothing is asserted of any of them.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program of the command line")]
 
+mod clusters;
+mod conditions;
+mod controller;
+mod example;
 mod figures;
-mod fleet;
-mod rest;
+mod first_bundle;
+mod watching;
 
 use std::{
     path::{Path, PathBuf},
-    process::Stdio,
-    sync::{Arc, atomic::Ordering},
-    time::{Duration, Instant},
+    process::ExitCode,
+    time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
-use clap::Parser;
-use figures::{Figures, mib, percentile, time};
-use fleet::{Planes, bundle, engine, until, way};
-use fleet_exec::{
-    baseline::{EngineHandle, Stage},
-    remote::Remote,
-};
-use fleet_render::{Bundle, Phase};
-use kube::{
-    Api,
-    api::DeleteParams,
-    core::{ApiResource, DynamicObject, GroupVersionKind, TypeMeta},
-};
+use anyhow::{Context as _, Result};
+use clap::{Parser, ValueEnum};
+use clusters::Clusters;
+use conditions::Conditions;
+use example::{Example, TENANT, before_access};
+use figures::{Figures, Spread, mib, millis, time};
+use fleet_render::Bundle;
 use local_control_plane::{Assets, Minor};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The longest time in which requests are counted while nothing happens.
+const LONGEST_QUIET: Duration = Duration::from_secs(30);
 
 /// Measure fleet on this machine
 #[derive(Debug, Parser)]
+#[command(name = "cargo xtask bench --", bin_name = "cargo xtask bench --")]
 struct Arguments {
     /// How many fresh clusters
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 10, value_parser = at_least_one)]
     clusters: usize,
+    /// How often the engine and kubectl both apply the first bundle: an even number, since each begins half of them
+    #[arg(long, default_value_t = 4, value_parser = even)]
+    rounds: usize,
     /// How many objects are deleted to measure repairs
-    #[arg(long, default_value_t = 200)]
+    #[arg(long, default_value_t = 200, value_parser = at_least_one)]
     deletions: usize,
-    /// How long rest is measured, in seconds
-    #[arg(long, default_value_t = 60)]
-    rest: u64,
-    /// Write the figures into this file as well
-    #[arg(long)]
+    /// How long the controller's rest is measured, in seconds
+    #[arg(long, default_value_t = 60, value_parser = at_least_one)]
+    rest: usize,
+    /// How the figures are printed
+    #[arg(short, long, value_enum, default_value_t = Output::Table)]
+    output: Output,
+    /// Write the figures into this file as well, as Markdown
+    #[arg(long, value_name = "FILE")]
     markdown: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Output {
+    Table,
+    Json,
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 => Ok(number),
+        _ => Err("a whole number from 1 on is needed".to_owned()),
+    }
+}
+
+fn even(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(number) if number > 0 && number % 2 == 0 => Ok(number),
+        _ => Err("an even number from 2 on is needed, such as 4".to_owned()),
+    }
 }
 
 /// Tells somebody who waits what goes on.
@@ -51,186 +79,141 @@ fn say(text: &str) {
 }
 
 #[tokio::main]
-async fn main() -> Result<()> {
+async fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    // Whichever ends first, the other is dropped here, and everything that was started goes with it.
+    let ended = tokio::select! {
+        result = run(&arguments) => result.map(|()| None),
+        signal = interrupted() => signal.map(Some),
+    };
+    match ended {
+        Ok(None) => ExitCode::SUCCESS,
+        Ok(Some(code)) => {
+            say("interrupted: every process and folder of the benchmark is gone, and no figure was written");
+            ExitCode::from(code)
+        }
+        Err(error) => {
+            say(&format!("error: {error}"));
+            for cause in error.chain().skip(1) {
+                say(&format!("  caused by: {cause}"));
+            }
+            if let Some(hint) = error.chain().find_map(hint) {
+                say(&format!("  hint: {hint}"));
+            }
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// What the servers' crate advises.
+fn hint(error: &(dyn std::error::Error + 'static)) -> Option<String> {
+    error.downcast_ref::<local_control_plane::Error>().and_then(local_control_plane::Error::hint)
+}
+
+/// Waits for Ctrl-C or SIGTERM, and gives the exit code that shells expect after it.
+async fn interrupted() -> Result<u8> {
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    let code = tokio::select! {
+        _ = interrupt.recv() => 130,
+        _ = terminate.recv() => 143,
+    };
+    say("\nending what was started");
+    Ok(code)
+}
+
+async fn run(arguments: &Arguments) -> Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the crate lies below the root")?;
     let assets =
         Assets::ensure(&[Minor::V1_35, Minor::V1_36], &|progress| say(&progress.to_string())).await?;
+    let example = Example::read(root, jiff::Timestamp::now())?;
+    let bundle = example.render()?;
+    let mut conditions = Conditions::take(&assets, example.minor()?).await?;
+    say(&conditions.text());
     let mut figures = Figures::default();
-    let bundle = bundle(root)?;
-    engines(&assets, &arguments, &bundle, &mut figures).await?;
-    rest::measure(root, &arguments, &mut figures)?;
-    let text = format!("{}\n{}", conditions(&arguments, &bundle)?, figures.table());
-    println!("\n{text}");
-    if let Some(path) = &arguments.markdown {
-        std::fs::write(path, format!("# Figures\n\n{text}"))
-            .with_context(|| format!("{} cannot be written", path.display()))?;
-    }
-    Ok(())
+    on_clusters(&assets, arguments, &example, &bundle, &mut figures).await?;
+    let rest = Duration::from_secs(arguments.rest as u64);
+    controller::measure(root, arguments.clusters, rest, &mut figures).await?;
+    conditions.end().await?;
+    tell(arguments, &conditions, &bundle, &figures)
 }
 
-/// The conditions, for whoever compares.
-fn conditions(arguments: &Arguments, bundle: &Bundle) -> Result<String> {
-    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let model =
-        cpu.lines().find_map(|line| line.strip_prefix("model name\t: ")).unwrap_or("an unknown processor");
-    let build = if cfg!(debug_assertions) { "debug" } else { "release" };
-    let cores = std::thread::available_parallelism()?;
-    Ok(format!(
-        "Printed by `cargo xtask bench` on {} ({cores} cores, {model}), in a {build} build. {} control planes of \
-         Kubernetes 1.36 with one etcd (without fsync), engine, kubectl and servers on the same cores. The bundle is that of \
-         `acme-payments` of the example fleet: {} objects, {} probes. One run, no warm-up.\n",
-        jiff::Zoned::now().date(),
-        arguments.clusters,
-        bundle.objects.len(),
-        bundle.probes.len(),
-    ))
-}
-
-/// What the baseline engines do to fresh clusters.
-async fn engines(
+/// What engines do to fresh clusters, and then keep.
+async fn on_clusters(
     assets: &Assets,
     arguments: &Arguments,
-    bundle: &Arc<Bundle>,
-    figures: &mut Figures,
-) -> Result<()> {
-    let count = arguments.clusters;
-    let folder = tempfile::tempdir()?;
-    say(&format!("starting {count} control planes for kubectl"));
-    let (others, mut times) = Planes::start(assets, &folder.path().join("kubectl"), count).await?;
-    times.sort();
-    let start = format!("p50 {}, max {}", time(percentile(&times, 0.5)), time(percentile(&times, 1.0)));
-    figures.add("a control plane from nothing to ready, one after the other", start);
-    let memory: u64 = others.planes.iter().map(|plane| plane.report().measured().rss_bytes()).sum();
-    figures.add(
-        "memory of a control plane (API server and controller manager)",
-        mib(memory / u64::try_from(count)?),
-    );
-    say("applying with kubectl");
-    let kubectl = with_kubectl(assets, &others, bundle, folder.path()).await?;
-    others.stop().await;
-
-    say(&format!("starting {count} control planes for the engines"));
-    let (planes, _) = Planes::start(assets, &folder.path().join("engine"), count).await?;
-    let ways = planes.planes.iter().map(way).collect::<Result<Vec<Remote>>>()?;
-    let engines: Vec<EngineHandle> = ways.iter().map(engine).collect();
-    let began = Instant::now();
-    for one in &engines {
-        one.set_target(Arc::clone(bundle));
-    }
-    let applied = futures::future::try_join_all(
-        engines.iter().map(|one| until(one, |report| report.hardened() || report.stage == Stage::Probing)),
-    )
-    .await?;
-    let ours = began.elapsed();
-    futures::future::try_join_all(
-        engines.iter().map(|one| until(one, |report| report.stage == Stage::Watching && report.proven())),
-    )
-    .await?;
-    let proven = began.elapsed();
-    let held_back = bundle.objects.iter().filter(|object| object.phase == Phase::TenantAccess).count();
-    let objects = (applied.len() * (bundle.objects.len() - held_back)) as f64;
-    figures.add(
-        format!("first bundle on {count} fresh clusters, engine, until applied, biting and quotas live"),
-        format!("{}, {:.0} objects/s", time(ours), objects / ours.as_secs_f64()),
-    );
-    figures.add(
-        format!("the same objects, {count} parallel `kubectl apply --server-side`, in the same run"),
-        format!("{}, {:.0} objects/s", time(kubectl), objects / kubectl.as_secs_f64()),
-    );
-    figures.add(
-        format!("until every probe on {count} clusters is answered and access handed over"),
-        time(proven),
-    );
-
-    say("measuring a no-op pass");
-    let requests = |ways: &[Remote]| -> u64 { ways.iter().map(|way| way.traffic().requests()).sum() };
-    let quiet = requests(&ways);
-    for one in &engines {
-        one.set_target(Arc::clone(bundle));
-    }
-    tokio::time::sleep(Duration::from_secs(30)).await;
-    figures.add(
-        "requests to tenants when the same target is set again, and in 30 s of rest (open watches not counted)",
-        (requests(&ways) - quiet).to_string(),
-    );
-    repairs(&ways, &engines, bundle, arguments.deletions, figures).await?;
-    for one in engines {
-        one.stop().await;
-    }
-    planes.stop().await;
-    Ok(())
-}
-
-/// Deletes objects as somebody else would, and measures until each is there again.
-async fn repairs(
-    ways: &[Remote],
-    engines: &[EngineHandle],
+    example: &Example,
     bundle: &Bundle,
-    deletions: usize,
     figures: &mut Figures,
 ) -> Result<()> {
-    say(&format!("deleting {deletions} objects"));
-    let before: u64 = ways.iter().map(|way| way.traffic().writes.load(Ordering::Relaxed)).sum();
-    let victims: Vec<_> = bundle.objects.iter().filter(|object| object.phase != Phase::Namespaces).collect();
-    let mut times = Vec::new();
-    for number in 0..deletions {
-        let which = number % ways.len();
-        let (Some(way), Some(engine)) = (ways.get(which), engines.get(which)) else { continue };
-        // Another object each time: the same one again and again would count as a fight.
-        let Some(victim) = victims.get(number / ways.len() % victims.len()) else { continue };
-        let types = TypeMeta { api_version: victim.api_version.clone(), kind: victim.kind.clone() };
-        let resource = ApiResource::from_gvk(&GroupVersionKind::try_from(types)?);
-        let client = way.client();
-        let api: Api<DynamicObject> = match &victim.namespace {
-            Some(namespace) => Api::namespaced_with(client, namespace, &resource),
-            None => Api::all_with(client, &resource),
-        };
-        let repaired = engine.report().borrow().repairs;
-        let began = Instant::now();
-        api.delete(&victim.name, &DeleteParams::default()).await?;
-        until(engine, |report| report.repairs > repaired && report.applied == report.objects).await?;
-        times.push(began.elapsed());
-    }
-    times.sort();
-    if times.is_empty() {
-        bail!("nothing was deleted");
-    }
-    let told = [0.5, 0.99, 1.0].map(|share| time(percentile(&times, share)));
+    let folder = tempfile::Builder::new().prefix("fleet-bench-").tempdir()?;
+    let count = arguments.clusters;
+    say(&format!("starting {count} control planes, one after the other"));
+    let (mut clusters, times) = Clusters::start(assets, example.minor()?, folder.path(), count).await?;
+    let starts = Spread::of(times);
     figures.add(
-        format!("drift to repair, {deletions} deletions, from the delete call to the object being back"),
-        format!("p50 {}, p99 {}, max {}", told[0], told[1], told[2]),
+        "controlPlaneStart",
+        "a control plane from nothing to ready, one after the other",
+        format!("p50 {}, max {}", time(starts.at(0.5)), time(starts.max())),
+        [("p50Milliseconds", millis(starts.at(0.5))), ("maxMilliseconds", millis(starts.max()))],
     );
-    let writes: u64 = ways.iter().map(|way| way.traffic().writes.load(Ordering::Relaxed)).sum();
+    let memory = clusters.memory_each();
     figures.add(
-        "writes per repair (the deletion itself is counted out)",
-        format!("{:.2}", ((writes - before) as f64 - deletions as f64) / deletions as f64),
+        "controlPlaneMemory",
+        "memory of a fresh control plane (API server and controller manager)",
+        mib(memory),
+        [("residentBytes", memory as f64)],
     );
+    say(&format!("applying the first bundle in {} rounds", arguments.rounds));
+    let rounds = arguments.rounds;
+    let kept = first_bundle::measure(assets, &mut clusters, example, rounds, folder.path(), figures).await?;
+    let quiet = LONGEST_QUIET.min(Duration::from_secs(arguments.rest as u64));
+    watching::nothing_to_do(&kept, example, quiet, figures).await?;
+    watching::repairs(&clusters, &kept, bundle, arguments.deletions, figures).await?;
+    first_bundle::stop(kept).await;
+    clusters.stop().await;
     Ok(())
 }
 
-/// One `kubectl apply --server-side` per cluster, all at once, in the order of the phases.
-async fn with_kubectl(assets: &Assets, planes: &Planes, bundle: &Bundle, folder: &Path) -> Result<Duration> {
-    let kubectl = assets.kubectl().context("kubectl did not come with the servers")?;
-    let wanted = bundle.objects.iter().filter(|object| object.phase != Phase::TenantAccess);
-    let items: Vec<_> = wanted.map(|object| object.value.clone()).collect();
-    let list = serde_json::json!({ "apiVersion": "v1", "kind": "List", "items": items });
-    let manifest = folder.join("bundle.json");
-    std::fs::write(&manifest, serde_json::to_vec(&list)?)?;
-    let mut all = Vec::new();
-    let began = Instant::now();
-    for (index, plane) in planes.planes.iter().enumerate() {
-        let kubeconfig = folder.join(format!("{index}.kubeconfig"));
-        std::fs::write(&kubeconfig, plane.admin_kubeconfig())?;
-        let mut command = tokio::process::Command::new(kubectl);
-        command.args(["apply", "--server-side", "--force-conflicts", "-f"]).arg(&manifest);
-        command.arg("--kubeconfig").arg(&kubeconfig).env("HOME", folder);
-        all.push(command.stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?.wait_with_output());
-    }
-    for output in futures::future::try_join_all(all).await? {
-        if !output.status.success() {
-            bail!("kubectl failed: {}", String::from_utf8_lossy(&output.stderr));
+/// Prints and writes what was measured.
+fn tell(arguments: &Arguments, conditions: &Conditions, bundle: &Bundle, figures: &Figures) -> Result<()> {
+    let method = method(arguments, bundle);
+    match arguments.output {
+        Output::Table => println!("\n{}\n{method}\n\n{}", conditions.text(), figures.table()),
+        Output::Json => {
+            let all = serde_json::json!({ "conditions": conditions, "method": method, "figures": figures });
+            println!("{}", serde_json::to_string_pretty(&all)?);
         }
     }
-    Ok(began.elapsed())
+    if let Some(path) = &arguments.markdown {
+        let text = format!(
+            "# Figures\n\nPrinted by `cargo xtask bench`: {}\n\n{method}\n\n{}",
+            conditions.text(),
+            figures.markdown()
+        );
+        std::fs::write(path, text).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    Ok(())
+}
+
+/// How it was measured, for whoever compares.
+fn method(arguments: &Arguments, bundle: &Bundle) -> String {
+    format!(
+        "Engine, kubectl, servers and one etcd share the cores. The bundle is that of `{TENANT}` of the example fleet, \
+         composed and rendered as the product does it: {} objects, {} of them applied by both sides, {} probes. Before \
+         every pass the same {} servers are started anew over empty data and left alone for 5 s; the engine begins the \
+         first, third and every odd round, kubectl the others; the median of {} rounds is told, and after each pass an \
+         independent client finds every object on every cluster. Both are cold: the clock \
+         of the engine holds rendering, connecting and reading; that of kubectl its start, connecting, discovery (its \
+         home is empty) and its file. kubectl waits for nothing; an engine waits until policies bite and quotas are live, \
+         and begins its probes while others still apply. The no-op pass sets a bundle that was rendered anew and is \
+         equal, then the same one again. An object is deleted by another client, from a cluster at \
+         rest, and counts as back when that client's own watch sees it with the labels that it should have; namespaces \
+         are not deleted.",
+        bundle.objects.len(),
+        before_access(bundle).count(),
+        bundle.probes.len(),
+        arguments.clusters,
+        arguments.rounds,
+    )
 }

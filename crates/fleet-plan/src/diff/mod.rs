@@ -1,6 +1,9 @@
 //! A spec against what the management cluster has: what would be made, changed and deleted, what is in the way, and
 //! the brake on deletions.
 
+mod compare;
+mod prune;
+
 use std::collections::BTreeMap;
 
 use fleet_api::{
@@ -8,10 +11,12 @@ use fleet_api::{
     v1alpha1::{Baseline, ControlException, Fleet, Tenant, TenantClass, VersionChannel},
 };
 use fleet_spec::ValidatedFleet;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
+
+use self::{compare::field_changes, prune::brake};
 
 /// What applying a spec would do to the objects of the management cluster.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -229,72 +234,6 @@ impl Comparison {
         }
         self.changes.push(change);
     }
-
-    /// Deletions come last and in the opposite order: tenants before what they refer to.
-    fn prune(&mut self, wanted: &ValidatedFleet, have: &ValidatedFleet) {
-        let kept: Vec<&Tenant> = have
-            .tenants
-            .iter()
-            .filter(|(name, tenant)| wanted.tenants.contains_key(*name) || !is_ours(&tenant.metadata))
-            .map(|(_, tenant)| tenant)
-            .collect();
-        self.prune_kind("Tenant", &wanted.tenants, &have.tenants, &|_| None);
-        self.prune_kind("ControlException", &wanted.exceptions, &have.exceptions, &|_| None);
-        self.prune_kind("TenantClass", &wanted.classes, &have.classes, &|name| {
-            in_use(kept.iter().filter(|tenant| tenant.spec.class == name).map(|tenant| &tenant.metadata))
-        });
-        let class_of = |baseline: &str| {
-            let classes = have.classes.iter().filter(|(name, class)| {
-                class.spec.baseline == baseline
-                    && (wanted.classes.contains_key(*name) || !is_ours(&class.metadata))
-            });
-            in_use(classes.map(|(_, class)| &class.metadata))
-        };
-        self.prune_kind("Baseline", &wanted.baselines, &have.baselines, &class_of);
-        let follower_of = |channel: &str| {
-            let follows = |tenant: &&&Tenant| tenant.spec.kubernetes.channel.as_deref() == Some(channel);
-            in_use(kept.iter().filter(follows).map(|tenant| &tenant.metadata))
-        };
-        self.prune_kind("VersionChannel", &wanted.channels, &have.channels, &follower_of);
-        if have.fleet_given && !wanted.fleet_given && is_ours(&have.fleet.metadata) {
-            self.delete("Fleet", "fleet", &have.fleet.metadata, None);
-        }
-    }
-
-    fn prune_kind<K: Object>(
-        &mut self,
-        kind: &str,
-        wanted: &BTreeMap<String, K>,
-        have: &BTreeMap<String, K>,
-        obstacle: &dyn Fn(&str) -> Obstacle,
-    ) {
-        for (name, object) in have {
-            let going = object.metadata().deletion_timestamp.is_some();
-            if !wanted.contains_key(name) && is_ours(object.metadata()) && !going {
-                self.delete(kind, name, object.metadata(), obstacle(name));
-            }
-        }
-    }
-
-    fn delete(&mut self, kind: &str, name: &str, metadata: &ObjectMeta, obstacle: Obstacle) {
-        self.changes.push(Change {
-            kind: kind.to_owned(),
-            name: name.to_owned(),
-            action: match obstacle {
-                Some((why, hint)) => ChangeAction::Blocked { why, hint },
-                None => ChangeAction::Delete,
-            },
-            uid: metadata.uid.clone(),
-            generation: metadata.generation,
-            fields: Vec::new(),
-        });
-    }
-}
-
-/// Whether fleet applied the object. Nothing else is ever pruned.
-fn is_ours(metadata: &ObjectMeta) -> bool {
-    let labels = metadata.labels.as_ref();
-    labels.and_then(|labels| labels.get(labels::MANAGED_BY)).is_some_and(|by| by == labels::MANAGED_BY_FLEET)
 }
 
 fn class_stays(wanted: &Tenant, have: &Tenant) -> Obstacle {
@@ -316,114 +255,9 @@ fn going(metadata: &ObjectMeta) -> Obstacle {
     })
 }
 
-fn in_use<'a>(users: impl Iterator<Item = &'a ObjectMeta>) -> Obstacle {
-    let names: Vec<&str> = users.filter_map(|metadata| metadata.name.as_deref()).collect();
-    (!names.is_empty()).then(|| {
-        let (shown, more) =
-            (names.iter().take(5).copied().collect::<Vec<_>>().join(", "), names.len().saturating_sub(5));
-        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-        (format!("it is still used by {shown}{more}"), "change or delete those first".to_owned())
-    })
-}
-
-/// A deletion that began this long ago counts no more.
-const BRAKE_SPAN: SignedDuration = SignedDuration::from_hours(1);
-
-fn brake(deletes: &[&Change], have: &ValidatedFleet, options: &DiffOptions) -> Option<Brake> {
-    let Fleet { spec, .. } = &have.fleet;
-    let allowed = usize::try_from(spec.brakes.max_deletions_per_hour).unwrap_or_default();
-    let tenants: Vec<String> =
-        deletes.iter().filter(|change| change.kind == "Tenant").map(|change| change.name.clone()).collect();
-    let began_recently = |tenant: &&Tenant| {
-        let at = tenant.metadata.deletion_timestamp.as_ref();
-        at.is_some_and(|at| options.now.duration_since(at.0) < BRAKE_SPAN)
-    };
-    let recent = options.recent_deletions + have.tenants.values().filter(began_recently).count();
-    let too_many = !tenants.is_empty() && tenants.len() + recent > allowed;
-    too_many.then_some(Brake { allowed, recent, tenants })
-}
-
-/// The fields that differ: the whole spec, and those labels and annotations that the wanted object names.
-fn field_changes<K: Object>(wanted: &K, have: &K) -> Vec<FieldChange> {
-    let part = |object: &K, name: &str| {
-        serde_json::to_value(object).ok().and_then(|value| value.get(name).cloned()).unwrap_or_default()
-    };
-    let mut changes = Vec::new();
-    compare("spec", Some(&part(wanted, "spec")), Some(&part(have, "spec")), &mut changes);
-    let maps = [
-        ("labels", &wanted.metadata().labels, &have.metadata().labels),
-        ("annotations", &wanted.metadata().annotations, &have.metadata().annotations),
-    ];
-    for (field, wanted, have) in maps {
-        for (key, value) in wanted.iter().flatten() {
-            let there = have.as_ref().and_then(|have| have.get(key));
-            if there != Some(value) {
-                changes.push(FieldChange {
-                    path: format!("metadata.{field}[{key}]"),
-                    old: there.cloned().map(Value::from),
-                    new: Some(Value::from(value.clone())),
-                });
-            }
-        }
-    }
-    changes
-}
-
-/// Goes down as far as both sides have the same shape; lists whose items have a `name` are compared by it.
-fn compare(path: &str, wanted: Option<&Value>, have: Option<&Value>, changes: &mut Vec<FieldChange>) {
-    let nothing = |value: Option<&Value>| match value {
-        None | Some(Value::Null) => true,
-        Some(Value::Object(fields)) => fields.is_empty(),
-        Some(Value::Array(items)) => items.is_empty(),
-        Some(_) => false,
-    };
-    if wanted == have || (nothing(wanted) && nothing(have)) {
-        return;
-    }
-    match (wanted, have) {
-        (Some(Value::Object(wanted)), Some(Value::Object(have))) => compare_maps(path, wanted, have, changes),
-        (Some(Value::Array(wanted_items)), Some(Value::Array(have_items))) => {
-            match (by_name(wanted_items), by_name(have_items)) {
-                (Some(wanted), Some(have)) => compare_maps(path, &wanted, &have, changes),
-                _ if wanted_items.len() == have_items.len() => {
-                    for (index, pair) in wanted_items.iter().zip(have_items).enumerate() {
-                        compare(&format!("{path}[{index}]"), Some(pair.0), Some(pair.1), changes);
-                    }
-                }
-                _ => changes.push(changed(path, wanted, have)),
-            }
-        }
-        _ => changes.push(changed(path, wanted, have)),
-    }
-}
-
-fn changed(path: &str, wanted: Option<&Value>, have: Option<&Value>) -> FieldChange {
-    FieldChange { path: path.to_owned(), old: have.cloned(), new: wanted.cloned() }
-}
-
-fn compare_maps(
-    path: &str,
-    wanted: &Map<String, Value>,
-    have: &Map<String, Value>,
-    changes: &mut Vec<FieldChange>,
-) {
-    let keys: std::collections::BTreeSet<&String> = wanted.keys().chain(have.keys()).collect();
-    for key in keys {
-        let plain = key.bytes().all(|b| b.is_ascii_alphanumeric());
-        let below = if plain { format!("{path}.{key}") } else { format!("{path}[{key}]") };
-        compare(&below, wanted.get(key), have.get(key), changes);
-    }
-}
-
-/// The items of a list by their names, when each has one of its own.
-fn by_name(items: &[Value]) -> Option<Map<String, Value>> {
-    let named: Option<Map<String, Value>> =
-        items.iter().map(|item| Some((item.get("name")?.as_str()?.to_owned(), item.clone()))).collect();
-    named.filter(|named| named.len() == items.len() && !items.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
+    use jiff::SignedDuration;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
     use serde_json::json;
 
