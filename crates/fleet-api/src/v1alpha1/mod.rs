@@ -13,6 +13,7 @@ mod fleet;
 mod maintenance;
 mod rollout;
 mod rollout_member;
+mod rollout_strategy;
 mod tenant;
 mod tenant_class;
 mod tenant_cluster;
@@ -36,6 +37,7 @@ pub use rollout::{
 pub use rollout_member::{
     Evidence, MemberState, Move, MoveStage, RolloutMember, RolloutMemberSpec, RolloutMemberStatus,
 };
+pub use rollout_strategy::{DRIVEN_FIELDS, RolloutStrategy};
 pub use tenant::{
     Capacity, Compliance, EgressRule, Images, KubernetesChoice, Network, Owner, Tenant, TenantSpec,
     TenantStatus,
