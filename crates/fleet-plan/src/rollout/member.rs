@@ -309,14 +309,15 @@ fn failed(scene: &Scene<'_>, member: &Member<'_>, mut status: RolloutMemberStatu
     }
     status.retry.clone_from(retry);
     status.attempt = status.attempt.saturating_add(1);
+    // The new attempt has not begun: until an entry allows it to, its record stands for no move at all.
     status.back_started_at = None;
+    status.started_at = None;
+    status.arrived_at = None;
     if back::is_asked_for(scene, member) {
         // It is tried to roll it back again. It is a failure all the while.
         return Next::stay(status);
     }
     let stays = member.was().clone();
-    status.started_at = None;
-    status.arrived_at = None;
     enter(scene, &mut status, MemberState::Pending, "is to be tried again");
     Next { wish: Some(Wish::Always(status)), ..Next::stay(stays) }
 }
