@@ -38,6 +38,8 @@ pub mod reason {
     pub const RETRYING: &str = "Retrying";
     /// The spec does not hold together.
     pub const INVALID_SPEC: &str = "InvalidSpec";
+    /// A tenant's people chose something outside the operators' bounds.
+    pub const OUTSIDE_BOUNDS: &str = "OutsideBounds";
     /// Something that the spec names is not there.
     pub const REFERENCE_MISSING: &str = "ReferenceMissing";
     /// Not looked at yet.

@@ -8,6 +8,8 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const MANAGED_BY_FLEET: &str = "fleet";
 /// The tenant that an object belongs to.
 pub const TENANT: &str = "tenantfleet.dev/tenant";
+/// The Rollout that a RolloutMember belongs to.
+pub const ROLLOUT: &str = "tenantfleet.dev/rollout";
 /// The control of the catalogue that an object carries out, such as `NET-1`.
 pub const CONTROL: &str = "tenantfleet.dev/control";
 /// The revision of the bundle that wrote an object.

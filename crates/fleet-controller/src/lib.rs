@@ -6,6 +6,7 @@
 mod admission;
 pub mod args;
 mod brake;
+mod calendar;
 pub mod clock;
 mod context;
 mod engines;

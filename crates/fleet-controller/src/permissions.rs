@@ -48,6 +48,29 @@ pub(crate) const PERMISSIONS: &[Permission] = &[
         verbs: &["list", "watch"],
         names: &[],
     },
+    // What tenants' people write, in namespaces of their own: it is read, and judged in its status.
+    Permission {
+        scope: Scope::Cluster,
+        group: fleet_api::GROUP,
+        resources: &["upgradepreferences"],
+        verbs: &["list", "watch"],
+        names: &[],
+    },
+    Permission {
+        scope: Scope::Cluster,
+        group: fleet_api::GROUP,
+        resources: &["upgradepreferences/status"],
+        verbs: &["update"],
+        names: &[],
+    },
+    // The calendars of the regions, which are applied.
+    Permission {
+        scope: Scope::Cluster,
+        group: fleet_api::GROUP,
+        resources: &["versioncalendars"],
+        verbs: &["create", "list", "patch", "watch"],
+        names: &[],
+    },
     // A tenant gets a finalizer and loses it: `patch`. Its status is written when somebody else wrote the object
     // in the meantime, after a fresh look: `get`.
     Permission {

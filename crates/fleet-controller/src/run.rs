@@ -28,6 +28,7 @@ use uuid::Uuid;
 use crate::{
     args::Args,
     brake::Brake,
+    calendar,
     clock::{Clock, SystemClock, until_tomorrow},
     context::Context,
     engines::Engines,
@@ -204,6 +205,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
             ),
             follow(&context, &stores.rollouts, &queues.rollouts, concurrency, "Rollout", rollout::reconcile),
             turn_the_day(&context),
+            calendar::keep(&context),
         );
     };
     let out_of_grace = async {

@@ -7,9 +7,10 @@ use fleet_api::{
     labels,
     v1alpha1::{
         Approval, Baseline, ControlException, Fleet, Rollout, RolloutMember, Tenant, TenantClass,
-        TenantCluster, VersionChannel,
+        TenantCluster, UpgradePreference, VersionCalendar, VersionChannel,
     },
 };
+use fleet_plan::preference::namespace_of;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Resource, ResourceExt as _,
@@ -248,6 +249,32 @@ pub(crate) fn approval(reach: &Reach, change: Change<'_, Approval>) {
         Change::Applied { now: vote, .. } | Change::Gone(vote) => {
             reach.queues.rollouts.ask_for(ObjectRef::new(&vote.spec.rollout));
         }
+    }
+}
+
+/// A preference concerns the tenant whose namespace it lies in. A write to its status is our own.
+pub(crate) fn preference(reach: &Reach, change: Change<'_, UpgradePreference>) {
+    let namespace = match change {
+        Change::All => return reach.ask_for_tenants(|_| true),
+        Change::Applied { before, now } if concerns_itself(before, now) => now.namespace(),
+        Change::Applied { .. } => return,
+        Change::Gone(gone) => gone.namespace(),
+    };
+    reach.ask_for_tenants(|tenant| namespace == Some(namespace_of(&tenant.name_any())));
+}
+
+/// A calendar bounds what tenants' people may put off.
+pub(crate) fn calendar(reach: &Reach, change: Change<'_, VersionCalendar>) {
+    let moved = match change {
+        Change::Applied { before: Some(before), now } => before.spec.versions != now.spec.versions,
+        Change::All | Change::Applied { before: None, .. } | Change::Gone(_) => true,
+    };
+    if moved {
+        let choosing = all(&reach.stores.preferences, |_| true);
+        reach.ask_for_tenants(|tenant| {
+            let namespace = namespace_of(&tenant.name_any());
+            choosing.iter().any(|preference| preference.namespace.as_ref() == Some(&namespace))
+        });
     }
 }
 

@@ -11,7 +11,7 @@ use fleet_api::{
     labels,
     v1alpha1::{
         Approval, Baseline, ControlException, Fleet, Rollout, RolloutMember, Tenant, TenantClass,
-        TenantCluster, VersionChannel,
+        TenantCluster, UpgradePreference, VersionCalendar, VersionChannel,
     },
 };
 use futures::{Stream, StreamExt as _, stream};
@@ -55,6 +55,10 @@ pub(crate) struct Stores {
     pub(crate) members: Store<RolloutMember>,
     /// The votes on gates.
     pub(crate) approvals: Store<Approval>,
+    /// What tenants' people chose, in the namespaces of their tenants.
+    pub(crate) preferences: Store<UpgradePreference>,
+    /// The calendars of the regions.
+    pub(crate) calendars: Store<VersionCalendar>,
     /// The metadata of the receipts of deletions: their number grows with time, so their text is not kept.
     pub(crate) receipts: Store<PartialObjectMeta<ConfigMap>>,
     /// For each of them, by its plural: whether its first list has come.
@@ -175,6 +179,8 @@ pub(crate) fn start(
     let (rollouts, rollouts_feed) = feed("rollouts");
     let (members, members_feed) = feed("rolloutmembers");
     let (approvals, approvals_feed) = feed("approvals");
+    let (preferences, preferences_feed) = feed("upgradepreferences");
+    let (calendars, calendars_feed) = feed("versioncalendars");
     let (receipts, receipts_feed) = feed("receipts");
     let filled = [
         fleets_feed.filled(),
@@ -187,6 +193,8 @@ pub(crate) fn start(
         rollouts_feed.filled(),
         members_feed.filled(),
         approvals_feed.filled(),
+        preferences_feed.filled(),
+        calendars_feed.filled(),
         receipts_feed.filled(),
     ];
     let stores = Stores {
@@ -200,6 +208,8 @@ pub(crate) fn start(
         rollouts,
         members,
         approvals,
+        preferences,
+        calendars,
         receipts,
         filled: Arc::new(filled),
     };
@@ -219,6 +229,8 @@ pub(crate) fn start(
     watching.spawn(rollouts_feed, triggers::rollout);
     watching.spawn(members_feed, triggers::member);
     watching.spawn(approvals_feed, triggers::approval);
+    watching.spawn(preferences_feed, triggers::preference);
+    watching.spawn(calendars_feed, triggers::calendar);
     watching.spawn_receipts(receipts_feed);
     stores
 }
@@ -250,7 +262,7 @@ struct Watching {
 }
 
 impl Watching {
-    /// Watches a cluster-scoped kind of ours.
+    /// Watches a kind of ours, in every namespace when it has one.
     ///
     /// An object that does not parse is left out and logged: it must not keep the others from being seen.
     fn spawn<K>(&self, feed: Feed<K>, trigger: fn(&Reach, Change<'_, K>))

@@ -6,8 +6,8 @@ use fleet_api::{
     ClusterName, KubernetesVersion, TenantName, labels,
     text::Day,
     v1alpha1::{
-        ChannelUpgrades, EksClass, Fleet, Hardening, Maintenance, Moved, ReportEntry, Tenant, TenantClass,
-        TenantClusterSpec, VersionChannel,
+        ChannelUpgrades, Chosen, EksClass, Fleet, Hardening, Maintenance, Moved, ReportEntry, Tenant,
+        TenantClass, TenantClusterSpec, VersionChannel,
     },
 };
 use jiff::Timestamp;
@@ -27,6 +27,9 @@ pub struct Sources<'a> {
     pub fleet: Option<&'a Fleet>,
     /// Every channel, by name.
     pub channels: &'a BTreeMap<String, VersionChannel>,
+    /// What the tenant's people chose inside the operators' bounds, as [`preference::judge`](crate::preference::judge)
+    /// left it in force.
+    pub chosen: Option<&'a Chosen>,
     /// The spec of the tenant's cluster as it is stored, once there is one.
     pub existing: Option<&'a TenantClusterSpec>,
 }
@@ -58,7 +61,11 @@ pub fn compose(tenant: &Tenant, sources: &Sources<'_>, now: Timestamp) -> Result
 
     let identity = identity(tenant, sources.existing).map_err(|e| missing.push(e)).ok();
     let class = class_of(tenant, sources, &mut notes).map_err(|e| missing.extend(e)).ok();
-    let maintenance = maintenance_of(tenant, sources.fleet);
+    let mut maintenance = maintenance_of(tenant, sources.fleet);
+    if let Some(chosen) = sources.chosen {
+        let bounds = maintenance.get_or_insert_with(|| Maintenance::any_time("UTC".to_owned()));
+        bounds.chosen = Some(chosen.clone());
+    }
     let version = match windows::zone(maintenance.as_ref()) {
         Ok(zone) => {
             let today = Day(now.to_zoned(zone).date());
@@ -221,15 +228,15 @@ fn class_of(
     Ok((class.spec.baseline.clone(), eks))
 }
 
-/// The tenant's maintenance times or the fleet's default, with the fleet's freezes added.
-fn maintenance_of(tenant: &Tenant, fleet: Option<&Fleet>) -> Option<Maintenance> {
+/// The tenant's maintenance times or the fleet's default, with the fleet's freezes added: the operators' bounds.
+pub fn maintenance_of(tenant: &Tenant, fleet: Option<&Fleet>) -> Option<Maintenance> {
     let own = tenant.spec.maintenance.as_ref();
     let default = fleet.and_then(|fleet| fleet.spec.defaults.maintenance.as_ref());
     let freezes = fleet.map(|fleet| fleet.spec.freezes.as_slice()).unwrap_or_default();
     let mut maintenance = match own.or(default) {
         Some(maintenance) => maintenance.clone(),
         None if freezes.is_empty() => return None,
-        None => Maintenance { time_zone: "UTC".to_owned(), windows: Vec::new(), freezes: Vec::new() },
+        None => Maintenance::any_time("UTC".to_owned()),
     };
     maintenance.freezes.extend(freezes.iter().cloned());
     Some(maintenance)

@@ -134,6 +134,10 @@ codes! {
     WaitingForWindow,
     /// A disruptive step waits for the end of a freeze.
     Frozen,
+    /// Changes were put off: by the operators, or by the tenant's people inside their bounds.
+    PutOff,
+    /// The minimum gap since the last change that disturbed workloads is not over.
+    TooSoon,
     /// No window of the tenant's is long enough for a step, or none ever opens.
     NoWindow,
     /// The cluster runs a newer version than its spec wants. It is never moved back for that.

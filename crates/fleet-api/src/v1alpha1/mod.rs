@@ -13,10 +13,13 @@ mod fleet;
 mod maintenance;
 mod rollout;
 mod rollout_member;
+mod rollout_strategy;
 mod tenant;
 mod tenant_class;
 mod tenant_cluster;
 mod tenant_cluster_status;
+mod upgrade_preference;
+mod version_calendar;
 mod version_channel;
 
 pub use access::{AccessGrant, AccessRole};
@@ -26,7 +29,7 @@ pub use baseline::{
 };
 pub use control_exception::{ControlException, ControlExceptionScope, ControlExceptionSpec};
 pub use fleet::{Brakes, Costs, Fleet, FleetDefaults, FleetSpec};
-pub use maintenance::{Freeze, Maintenance, Weekday, Window};
+pub use maintenance::{Chosen, Deferral, Freeze, Maintenance, Weekday, Window};
 pub use rollout::{
     ApprovalGate, Gate, GateStatus, JobGate, Ledger, MemberCounts, MemberSelector, OnFailure, PrometheusGate,
     Rollout, RolloutPhase, RolloutSpec, RolloutStatus, RolloutTarget, Run, Wave, WaveStatus,
@@ -34,6 +37,7 @@ pub use rollout::{
 pub use rollout_member::{
     Evidence, MemberState, Move, MoveStage, RolloutMember, RolloutMemberSpec, RolloutMemberStatus,
 };
+pub use rollout_strategy::{DRIVEN_FIELDS, RolloutStrategy};
 pub use tenant::{
     Capacity, Compliance, EgressRule, Images, KubernetesChoice, Network, Owner, Tenant, TenantSpec,
     TenantStatus,
@@ -44,9 +48,13 @@ pub use tenant_class::{
 };
 pub use tenant_cluster::{Hardening, Moved, TenantCluster, TenantClusterSpec};
 pub use tenant_cluster_status::{
-    BaselineStatus, ComponentVersion, DeletionStatus, DrainStatus, FightStatus, ProbeCounts, ReportEntry,
-    StepFailure, StepStatus, TenantClusterStatus, VersionStatus,
+    BaselineStatus, ComponentVersion, DeletionStatus, Disruption, DrainStatus, FightStatus, ProbeCounts,
+    ReportEntry, StepFailure, StepStatus, TenantClusterStatus, VersionStatus,
 };
+pub use upgrade_preference::{
+    Acknowledgement, DeferralStatus, UpgradePreference, UpgradePreferenceSpec, UpgradePreferenceStatus,
+};
+pub use version_calendar::{VersionCalendar, VersionCalendarSpec};
 pub use version_channel::{ChannelUpgrades, OfferedVersion, VersionChannel, VersionChannelSpec};
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
@@ -65,5 +73,7 @@ pub fn definitions() -> Vec<CustomResourceDefinition> {
         Rollout::crd(),
         RolloutMember::crd(),
         Approval::crd(),
+        UpgradePreference::crd(),
+        VersionCalendar::crd(),
     ]
 }

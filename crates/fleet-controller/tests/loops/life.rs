@@ -9,7 +9,7 @@ use std::{
 use fleet_api::{
     ClusterName, conditions, labels,
     receipt::DeletionReceipt,
-    v1alpha1::{Tenant, TenantCluster, VersionChannel},
+    v1alpha1::{Tenant, TenantCluster, VersionCalendar, VersionChannel},
 };
 use fleet_provider::fake::FakeEks;
 use k8s_openapi::{
@@ -67,6 +67,7 @@ async fn a_tenant_is_hardened_watched_and_deleted_with_no_more_than_the_permissi
     let status = cluster.status.clone().unwrap();
     assert_eq!(status.baseline.proven_revision, status.baseline.revision);
     assert!(status.baseline.probes.pass > 0 && status.step.is_none(), "{status:?}");
+    judges_what_its_people_choose(&hub).await;
     controller.stop().await;
 
     // After a restart, what is missing is found at the first look, and what goes later is put back at once.
@@ -169,6 +170,26 @@ async fn a_tenant_is_hardened_watched_and_deleted_with_no_more_than_the_permissi
     let needed: Asked = asked.union(&rare.into()).cloned().collect();
     let too_much: Vec<_> = granted.difference(&needed).collect();
     assert!(too_much.is_empty(), "granted, and never asked for: {too_much:?}");
+}
+
+/// The tenant's people choose inside the bounds, and the region's calendar is there to judge by.
+async fn judges_what_its_people_choose(hub: &Hub) {
+    // Open at any time: what is tested here is not held up.
+    const ALWAYS: &str =
+        r#"windows: [{days: [Mon, Tue, Wed, Thu, Fri, Sat, Sun], start: "00:00", duration: 72h}]"#;
+    hub.apply(crate::people::NAMESPACE).await;
+    hub.apply(&crate::people::preference(ALWAYS)).await;
+    hub.cluster_is("acme", "what was chosen is in the cluster's spec", |cluster| {
+        let times = cluster.spec.maintenance.as_ref();
+        times.and_then(|times| times.chosen.as_ref()).is_some_and(|chosen| chosen.windows.len() == 1)
+    })
+    .await;
+    let calendars: Api<VersionCalendar> = Api::all(hub.admin.clone());
+    let calendar = until("the region's calendar is stored", || async {
+        calendars.get_opt("eu-central-1").await.unwrap()
+    })
+    .await;
+    assert!(calendar.spec.versions.iter().any(|offer| offer.version.to_string() == "1.36"), "{calendar:?}");
 }
 
 pub(crate) fn is_ready(tenant: &Tenant) -> bool {

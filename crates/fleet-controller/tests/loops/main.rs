@@ -11,6 +11,7 @@ mod crashes;
 mod deletion;
 mod election;
 mod life;
+mod people;
 mod process;
 mod rollouts;
 mod support;

@@ -9,6 +9,7 @@ mod addons;
 mod config;
 mod create;
 mod delete;
+mod disturbs;
 mod draft;
 mod flight;
 mod intent;

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use fleet_api::v1alpha1::{Maintenance, MemberState, MoveStage, ReportEntry, RolloutMemberStatus, Run};
+use fleet_api::v1alpha1::{
+    Maintenance, MemberState, MoveStage, ReportEntry, RolloutMemberStatus, Run, VersionStatus,
+};
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
@@ -14,7 +16,7 @@ use super::{
 };
 use crate::{
     report::{self, Code, Who, entry, entry_with_hint},
-    windows::{self, Closed, Permission},
+    windows::{self, Change, Closed, Permission},
 };
 
 /// What a member waits for: the first thing that holds it, in the order in which people can do something about it.
@@ -36,8 +38,44 @@ pub(super) enum Hold {
     Slot(Timestamp),
     /// A gate, by name.
     Gate(String),
-    /// Its window, which opens then, if that is known; or a freeze, when the flag says so.
-    Window(Option<Timestamp>, bool),
+    /// Its maintenance times, which let it go on then, if that is known.
+    Window(Option<Timestamp>, Shut),
+}
+
+/// Which part of a cluster's maintenance times holds a member.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Shut {
+    /// No window is open, or not for long enough.
+    Window,
+    /// A freeze.
+    Freeze,
+    /// Changes were put off, by the operators or by the tenant's people.
+    PutOff,
+    /// The minimum gap since the last change.
+    TooSoon,
+}
+
+impl Shut {
+    const fn of(why: &Closed) -> Self {
+        match why {
+            Closed::Frozen { .. } => Self::Freeze,
+            Closed::PutOff { .. } => Self::PutOff,
+            Closed::TooSoon { .. } => Self::TooSoon,
+            Closed::OutsideWindows
+            | Closed::NotChosen
+            | Closed::TooLittleLeft { .. }
+            | Closed::PastLatestStart { .. } => Self::Window,
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Window => "its maintenance window",
+            Self::Freeze => "the end of a freeze",
+            Self::PutOff => "the day until which changes were put off",
+            Self::TooSoon => "the minimum gap since its last change",
+        }
+    }
 }
 
 /// What the windows of each tenant said: many tenants have the same.
@@ -45,12 +83,29 @@ pub(super) enum Hold {
 pub(super) struct Windows(BTreeMap<String, Result<Permission, String>>);
 
 impl Windows {
-    fn ask(&mut self, scene: &Scene<'_>, maintenance: &Maintenance) -> Result<Permission, String> {
+    fn ask(
+        &mut self,
+        scene: &Scene<'_>,
+        maintenance: &Maintenance,
+        change: Change,
+    ) -> Result<Permission, String> {
         let minutes =
             if scene.twist.is(Mutant::StartsTooLate) { 0 } else { expected_minutes(&scene.spec().target) };
-        let key = serde_json::to_string(maintenance).unwrap_or_default();
+        // Without a minimum gap nothing depends on when a cluster was last disturbed.
+        let change = match change {
+            Change::Begins { .. } if maintenance.min_gap.is_none() => Change::Begins { last: None },
+            other => other,
+        };
+        let key = serde_json::to_string(maintenance).map_or_else(
+            |_| String::new(),
+            |maintenance| match change {
+                Change::Begins { last } => format!("{last:?} {maintenance}"),
+                Change::GoesOn => format!("goes on {maintenance}"),
+            },
+        );
         let ask = || {
-            windows::permission(Some(maintenance), scene.now, minutes).map_err(|unknown| unknown.to_string())
+            windows::permission_for(Some(maintenance), change, scene.now, minutes)
+                .map_err(|unknown| unknown.to_string())
         };
         if key.is_empty() {
             return ask();
@@ -125,16 +180,24 @@ fn hold(
     if let Some(gate) = waves.get(member.wave).and_then(|wave| wave.closed_before.clone()) {
         return Err(Hold::Gate(gate));
     }
-    let maintenance = member.cluster().and_then(|cluster| cluster.maintenance);
-    match maintenance.map(|maintenance| windows.ask(scene, maintenance)) {
+    let cluster = member.cluster();
+    let asked = cluster
+        .and_then(|cluster| Some(windows.ask(scene, cluster.maintenance?, change(scene, cluster.versions))));
+    match asked {
         None | Some(Ok(Permission::Now { .. })) => Ok(()),
         Some(_) if scene.twist.is(Mutant::StartsOutsideWindows) => Ok(()),
-        Some(Ok(Permission::Later { at, why })) => {
-            Err(Hold::Window(at, matches!(why, Closed::Frozen { .. })))
-        }
+        Some(Ok(Permission::Later { at, why })) => Err(Hold::Window(at, Shut::of(&why))),
         // Nothing is known of a zone that does not exist, so it is never the right time in it.
-        Some(Err(_)) => Err(Hold::Window(None, false)),
+        Some(Err(_)) => Err(Hold::Window(None, Shut::Window)),
     }
+}
+
+/// What the move is to the last change of the cluster: the same one, when an attempt at it has begun before, so that no
+/// minimum gap holds the next attempt.
+fn change(scene: &Scene<'_>, versions: &VersionStatus) -> Change {
+    let Target::Kubernetes(target) = scene.target else { return Change::Begins { last: None } };
+    let begun = versions.last_disruption.as_ref().is_some_and(|last| last.change == target.to_string());
+    if begun { Change::GoesOn } else { Change::Begins { last: versions.last_disrupted_at() } }
 }
 
 /// What stands in a member's way: what was seen of its cluster, and what the rollout itself knows.
@@ -211,11 +274,8 @@ impl Hold {
             Self::EarlierWave => "waits for the waves before its own".to_owned(),
             Self::Stopped => "waits: a wave has more failures than it may have".to_owned(),
             Self::Gate(gate) => format!("waits for gate `{gate}`"),
-            Self::Window(Some(opening), true) => {
-                format!("waits for the end of a freeze, and goes on at {}", minute(*opening))
-            }
-            Self::Window(Some(opening), false) => {
-                format!("waits for its maintenance window, and goes on at {}", minute(*opening))
+            Self::Window(Some(opening), shut) => {
+                format!("waits for {}, and goes on at {}", shut.words(), minute(*opening))
             }
             Self::Window(None, _) => self.never(scene, member),
         }

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use super::{
     Tick, World, amounts,
     back::Back,
-    begin::Hold,
+    begin::{Hold, Shut},
     ledger::{Book, Decided, Found},
     scene::{Flaw, Member, Scene, minute, whole_seconds},
     waves::{self, WaveFacts},
@@ -298,8 +298,10 @@ fn held(sum: &Sum<'_, '_>, reasons: &mut Vec<ReportEntry>) {
             Err(Hold::Slot(at)) => (Code::WaitingForSlot, Some(*at)),
             Err(Hold::NotYetLookedAt) => (Code::WaitingForSlot, Some(member.spec().slot.0)),
             Err(Hold::Window(None, _)) => (Code::NoWindow, None),
-            Err(Hold::Window(at, true)) => (Code::Frozen, *at),
-            Err(Hold::Window(at, false)) => (Code::WaitingForWindow, *at),
+            Err(Hold::Window(at, Shut::Freeze)) => (Code::Frozen, *at),
+            Err(Hold::Window(at, Shut::PutOff)) => (Code::PutOff, *at),
+            Err(Hold::Window(at, Shut::TooSoon)) => (Code::TooSoon, *at),
+            Err(Hold::Window(at, Shut::Window)) => (Code::WaitingForWindow, *at),
             // These are said once, of the rollout or the wave.
             Err(Hold::NotRunning | Hold::EarlierWave | Hold::Stopped | Hold::Gate(_)) => continue,
         };

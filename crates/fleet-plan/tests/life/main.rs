@@ -9,6 +9,7 @@ mod hub;
 mod intent;
 mod moves;
 mod preflight;
+mod schedule;
 
 use fleet_api::KubernetesVersion;
 use fleet_provider::fake::{Fault, FaultRule};

@@ -140,3 +140,39 @@ fn a_member_never_begins_before_its_slot_even_in_an_open_window() {
     hub.settle();
     assert_eq!(hub.state("a"), Upgrading);
 }
+
+#[test]
+fn nobody_begins_within_the_minimum_gap_since_the_clusters_last_change_or_before_what_was_put_off_is_due() {
+    let last = |change: &str| {
+        let at = at("2026-11-24T00:00:00Z");
+        Some(serde_json::from_value(json!({"change": change, "at": at})).unwrap())
+    };
+    let gap = json!({"timeZone": "UTC", "minGap": "72h"});
+    let put_off = json!({"timeZone": "UTC", "chosen": {"notBefore": "2026-11-27"}});
+    for (maintenance, change, expected, message) in [
+        (
+            &gap,
+            "1.35",
+            Preflight,
+            "waits for the minimum gap since its last change, and goes on at 2026-11-27T00:00Z",
+        ),
+        (&gap, "1.36", Upgrading, ""),
+        (
+            &put_off,
+            "1.35",
+            Preflight,
+            "waits for the day until which changes were put off, and goes on at 2026-11-27T00:00Z",
+        ),
+    ] {
+        let mut hub = one();
+        hub.now = at("2026-11-24T22:00:00Z");
+        let cluster = hub.cluster("a");
+        cluster.maintenance = Some(serde_json::from_value(maintenance.clone()).unwrap());
+        cluster.versions.last_disruption = last(change);
+        hub.begin();
+        assert_eq!(hub.state("a"), expected, "{change}");
+        if !message.is_empty() {
+            assert_eq!(hub.message("a"), message);
+        }
+    }
+}

@@ -50,6 +50,9 @@ impl Draft<'_> {
                 format!("take the annotation `{}` from the tenant", labels::PAUSED),
             ));
         }
+        if !steps.is_empty() && self.disruption.is_some() {
+            self.versions.last_disruption = self.disruption.take();
+        }
         for step in &steps {
             self.report.push(entry(Code::Working, Who::Nobody, step.summary.clone()));
         }

@@ -10,8 +10,8 @@ use fleet_api::{
     labels,
     step::{Action, Expectation, Seen, Step},
     v1alpha1::{
-        ComponentVersion, DeletionStatus, EksClass, ReportEntry, StepFailure, StepStatus, TenantCluster,
-        VersionStatus,
+        ComponentVersion, DeletionStatus, Disruption, EksClass, ReportEntry, StepFailure, StepStatus,
+        TenantCluster, VersionStatus,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -72,6 +72,8 @@ pub(super) struct Draft<'a> {
     proposals: BTreeSet<String>,
     steps: Vec<Step>,
     update: Option<Step>,
+    /// What the disruptive step among them, if there is one, is remembered as.
+    disruption: Option<Disruption>,
     report: Vec<ReportEntry>,
     standings: Vec<(Topic, Standing, String)>,
 }
@@ -103,6 +105,7 @@ impl<'a> Draft<'a> {
             proposals: BTreeSet::new(),
             steps: Vec::new(),
             update: None,
+            disruption: None,
             report: Vec::new(),
             standings: Vec::new(),
         };
