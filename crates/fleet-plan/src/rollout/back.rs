@@ -117,25 +117,30 @@ fn obstacle(scene: &Scene<'_>, member: &Member<'_>) -> Option<ReportEntry> {
     }
 }
 
-/// The last moment at which a rollback of the member can begin; `None` when it has not moved, or has no limit.
+/// The last moment at which a rollback of the member can begin; `None` when it has not moved, when it has no limit, and when
+/// nothing shows when its cluster was upgraded.
 ///
-/// It is counted from the end of the upgrade as it was observed. Until that was observed it is counted from the attempt's
-/// beginning, which is earlier, and so on the safe side.
+/// It is counted from the end of the upgrade as it was observed. Until that was observed it is counted from the moment at
+/// which a member that was seen at its old minor first began: that is earlier, and so on the safe side.
 fn limit(scene: &Scene<'_>, member: &Member<'_>) -> Option<Time> {
     let Target::Kubernetes(target) = scene.target else { return None };
     let cluster = member.cluster().filter(|cluster| cluster.versions.control_plane == Some(target))?;
     if member.spec().from == target {
         return None;
     }
-    let was = member.was();
     match &cluster.versions.upgrade_completed_at {
         Some(ended) => Some(Time(after(ended.0, TAKES_BACK_FOR))),
-        // A later attempt upgrades nothing that stands there already, and so it promises nothing more.
-        None => was
-            .rollback_until
-            .clone()
-            .or_else(|| was.started_at.as_ref().map(|began| Time(after(began.0, TAKES_BACK_FOR)))),
+        None => member.was().rollback_until.clone(),
     }
+}
+
+/// The last moment at which a rollback can begin of a member that begins now, whatever its upgrade takes; `None` when its
+/// cluster was upgraded before, nobody knows when.
+pub(super) fn limit_from_now(scene: &Scene<'_>, member: &Member<'_>) -> Option<Time> {
+    let Target::Kubernetes(target) = scene.target else { return None };
+    let from = member.spec().from;
+    let have = member.cluster().and_then(|cluster| cluster.versions.control_plane);
+    (from != target && have == Some(from)).then(|| Time(after(scene.now, TAKES_BACK_FOR)))
 }
 
 /// Notes the last moment in a member's status, so that people can read it.

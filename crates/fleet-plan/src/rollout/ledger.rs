@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use fleet_api::v1alpha1::{Ledger, MemberState, RolloutMemberStatus, Run};
 
 use super::{
-    back::Back,
+    back::{self, Back},
     begin::Hold,
     member::{Next, Wish, enter},
     scene::{Member, Scene, Target},
@@ -305,6 +305,9 @@ fn go(scene: &Scene<'_>, member: &Member<'_>, record: &mut RolloutMemberStatus) 
             }
             Target::Kubernetes(_) | Target::Baseline(_) | Target::Addons(_) => {}
         }
+    }
+    if record.rollback_until.is_none() {
+        record.rollback_until = back::limit_from_now(scene, member);
     }
     enter(scene, record, MemberState::Upgrading, "is allowed to move");
     record.started_at = Some(scene.time());

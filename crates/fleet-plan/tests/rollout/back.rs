@@ -5,6 +5,7 @@ use fleet_api::{
     KubernetesVersion,
     v1alpha1::{MemberState::*, MoveStage, OnFailure, RolloutPhase, Run},
 };
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
 use super::hub::{Hub, at, hours, rollout, start, wave};
@@ -70,6 +71,32 @@ fn a_way_back_is_open_for_seven_days_and_never_below_the_version_that_a_cluster_
             assert!(hub.codes().contains(&code), "{:?}", hub.status.report);
         }
         assert_eq!(hub.members["a"].status.rollback_until.as_ref().unwrap().0, start() + hours(7 * 24));
+    }
+}
+
+#[test]
+fn a_way_back_is_promised_only_when_it_is_known_when_the_cluster_was_upgraded() {
+    for (have, ended, until) in [
+        (35, None, Some("2026-12-01T12:00:00Z")),
+        (36, Some("2026-11-20T12:00:00Z"), Some("2026-11-27T12:00:00Z")),
+        (36, None, None),
+    ] {
+        let mut hub = rollout(json!([wave("w", json!({"soak": "24h"}))])).with("w", &["a"]);
+        let versions = &mut hub.cluster("a").versions;
+        versions.control_plane = Some(KubernetesVersion::from_minor(have));
+        versions.upgrade_completed_at = ended.map(|ended| Time(at(ended)));
+        hub.begin();
+        hub.pass_time(hours(1));
+        let versions = &mut hub.cluster("a").versions;
+        versions.control_plane = Some(KubernetesVersion::from_minor(36));
+        hub.arrive("a", Some(1));
+        hub.settle();
+        let promised = hub.members["a"].status.rollback_until.as_ref().map(|until| until.0);
+        assert_eq!(promised, until.map(at), "at 1.{have}, upgraded {ended:?}");
+        hub.member_spec("a").rollback = true;
+        hub.settle();
+        assert_eq!(hub.state("a"), if until.is_some() { RollingBack } else { Soaking });
+        assert_eq!(hub.codes().contains(&"RollbackUnclear"), until.is_none());
     }
 }
 
