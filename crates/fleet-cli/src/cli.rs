@@ -1,8 +1,11 @@
 //! Arguments: what can be typed, and nothing else.
 
+pub mod rollout;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rollout::RolloutCommand;
 
 /// Give every tenant a Kubernetes cluster of its own, and keep all of them safe and current
 #[derive(Debug, Parser)]
@@ -173,6 +176,12 @@ pub enum Command {
         /// How to print.
         #[command(flatten)]
         output: Output,
+    },
+    /// Move the fleet in waves: plan first, then start, watch and steer
+    Rollout {
+        /// What to do.
+        #[command(subcommand)]
+        command: RolloutCommand,
     },
     /// Print the hardening objects of a tenant as they would be applied
     Render(RenderArguments),

@@ -27,7 +27,10 @@ use k8s_openapi::{
 };
 use serde::Serialize;
 
-use crate::permissions::{PERMISSIONS, Permission, Scope};
+use crate::{
+    admission,
+    permissions::{PERMISSIONS, Permission, Scope},
+};
 
 /// The name of everything that belongs to the controller.
 pub const NAME: &str = "fleet-controller";
@@ -62,12 +65,14 @@ pub fn manifests() -> Result<Vec<(&'static str, String)>, ManifestError> {
     Ok(files)
 }
 
-/// The namespace, the ServiceAccount and its permissions, and those of tenants' people: file name and YAML.
+/// The namespace, the admission policies, the ServiceAccount and its permissions, and those of tenants' people: file name
+/// and YAML.
 pub fn access() -> Result<Vec<(&'static str, String)>, ManifestError> {
     let mut namespace = Documents::default();
     namespace.add("v1", "Namespace", &system_namespace());
     Ok(vec![
         ("1-namespace.yaml", namespace.write("1-namespace.yaml")?),
+        ("2-admission.yaml", policies().write("2-admission.yaml")?),
         ("2-rbac.yaml", rbac().write("2-rbac.yaml")?),
         ("2-tenant-people.yaml", tenant_people().write("2-tenant-people.yaml")?),
     ])
@@ -132,6 +137,17 @@ fn system_namespace() -> Namespace {
         .map(|mode| (format!("pod-security.kubernetes.io/{mode}"), "restricted".to_owned()));
     namespace.metadata.labels.get_or_insert_default().extend(levels);
     namespace
+}
+
+/// Who may say what about rollouts.
+fn policies() -> Documents {
+    let mut documents = Documents::default();
+    for rule in admission::rules() {
+        let (policy, binding) = admission::objects(rule, &own_labels());
+        documents.add("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", &policy);
+        documents.add("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", &binding);
+    }
+    documents
 }
 
 fn rules(scope: Scope) -> Vec<PolicyRule> {

@@ -35,7 +35,16 @@ pub(crate) const PERMISSIONS: &[Permission] = &[
     Permission {
         scope: Scope::Cluster,
         group: fleet_api::GROUP,
-        resources: &["fleets", "tenantclasses", "baselines", "versionchannels", "controlexceptions"],
+        resources: &[
+            "fleets",
+            "tenantclasses",
+            "baselines",
+            "versionchannels",
+            "controlexceptions",
+            "rollouts",
+            "rolloutmembers",
+            "approvals",
+        ],
         verbs: &["list", "watch"],
         names: &[],
     },
@@ -74,7 +83,7 @@ pub(crate) const PERMISSIONS: &[Permission] = &[
     Permission {
         scope: Scope::Cluster,
         group: fleet_api::GROUP,
-        resources: &["tenants/status", "tenantclusters/status"],
+        resources: &["tenants/status", "tenantclusters/status", "rollouts/status", "rolloutmembers/status"],
         verbs: &["update"],
         names: &[],
     },

@@ -6,13 +6,14 @@ use fleet_api::{
     ClusterName, KubernetesVersion, TenantName, labels,
     text::Day,
     v1alpha1::{
-        Chosen, EksClass, Fleet, Hardening, Maintenance, ReportEntry, Tenant, TenantClass, TenantClusterSpec,
-        VersionChannel,
+        ChannelUpgrades, Chosen, EksClass, Fleet, Hardening, Maintenance, Moved, ReportEntry, Tenant,
+        TenantClass, TenantClusterSpec, VersionChannel,
     },
 };
 use jiff::Timestamp;
 
 use crate::{
+    moves,
     report::{Code, Who, entry, entry_with_hint},
     windows,
 };
@@ -47,6 +48,11 @@ pub struct Composed {
 /// The name, the tenant's UID, the account and the region of an existing cluster are kept whatever the class says
 /// now: a cluster does not move, and one that was looked for elsewhere would be made a second time.
 ///
+/// What a rollout moved the cluster to is kept as well. Its version never falls below that of a move that goes, and is
+/// not above that of a move back, whatever channel or pin say; in a channel with `upgrades: Rollout` an existing cluster
+/// keeps its minor until a rollout moves it. A rollout's baseline and add-ons go before those of the class, also when
+/// another rollout has taken its place, until the class names the same ones. `rollout` is passed on as it is.
+///
 /// # Errors
 /// Every reason why no spec can be composed, each with who can act.
 pub fn compose(tenant: &Tenant, sources: &Sources<'_>, now: Timestamp) -> Result<Composed, Vec<ReportEntry>> {
@@ -75,10 +81,18 @@ pub fn compose(tenant: &Tenant, sources: &Sources<'_>, now: Timestamp) -> Result
             None
         }
     };
-    let (Some((cluster_name, tenant_uid)), Some((baseline, eks)), Some(version)) = (identity, class, version)
+    let (Some((cluster_name, tenant_uid)), Some((mut baseline, mut eks)), Some(version)) =
+        (identity, class, version)
     else {
         return Err(missing);
     };
+    let rollout = sources.existing.and_then(|existing| existing.rollout.clone());
+    let version = moves::version_under(version, rollout.as_ref());
+    let moved = still_moved(moves::moved(sources.existing), &baseline, &eks);
+    if let Some(moved) = &moved {
+        baseline = moved.baseline.clone().unwrap_or(baseline);
+        moves::put_addons(&mut eks.addons, &moved.addons);
+    }
 
     let name = name_of(tenant);
     let namespaces = match tenant.spec.namespaces.as_slice() {
@@ -106,9 +120,24 @@ pub fn compose(tenant: &Tenant, sources: &Sources<'_>, now: Timestamp) -> Result
         deletion_confirmed: annotation(tenant, labels::CONFIRM_DELETION) == Some(name.as_str()),
         paused: annotation(tenant, labels::PAUSED) == Some("true"),
         eks: Some(eks),
-        rollout: None,
+        rollout,
+        moved,
     };
     Ok(Composed { spec, notes })
+}
+
+/// What of the moved things the class does not say by itself.
+fn still_moved(mut moved: Moved, baseline: &str, eks: &EksClass) -> Option<Moved> {
+    moved.baseline = moved.baseline.filter(|moved| moved != baseline);
+    moved.addons.retain(|moved| {
+        let own = eks.addons.iter().find(|own| own.name == moved.name);
+        own.is_none_or(|own| {
+            own.version != moved.version
+                || moved.configuration.as_ref().is_some_and(|_| own.configuration != moved.configuration)
+                || moved.role_arn.as_ref().is_some_and(|_| own.role_arn != moved.role_arn)
+        })
+    });
+    (moved != Moved::default()).then_some(moved)
 }
 
 fn name_of(tenant: &Tenant) -> String {
@@ -213,7 +242,8 @@ pub fn maintenance_of(tenant: &Tenant, fleet: Option<&Fleet>) -> Option<Maintena
     Some(maintenance)
 }
 
-/// The wanted minor: the pin while it holds, else the newest of the channel whose day has come.
+/// The wanted minor: the pin while it holds, else the newest of the channel whose day has come. A channel whose tenants
+/// are upgraded by rollouts gives its newest to new clusters only.
 fn version_of(
     tenant: &Tenant,
     sources: &Sources<'_>,
@@ -249,6 +279,9 @@ fn version_of(
             format!("apply a VersionChannel named `{name}`"),
         ));
     };
+    if let (ChannelUpgrades::Rollout, Some(existing)) = (channel.spec.upgrades, sources.existing) {
+        return Ok(existing.version);
+    }
     newest_offered(channel, today).ok_or_else(|| {
         entry_with_hint(
             Code::ChannelEmpty,

@@ -156,6 +156,20 @@ codes! {
     AddonBlocksUpgrade,
     /// Nodes are too old for the next version of the control plane.
     NodesBeyondSkew,
+    /// A rollout holds the nodes at the old minor for a while, so that the control plane can still go back.
+    NodesHeld,
+    /// EKS cannot move the control plane back: too late, made at this minor, or more than one minor.
+    RollbackImpossible,
+    /// The cloud's rollback insights name an obstacle, or say nothing yet.
+    RollbackInsight,
+    /// A PodDisruptionBudget allows no disruption: its pods would keep nodes from being replaced.
+    DisruptionBudgetBlocks,
+    /// An admission webhook that must answer has nobody behind it: requests that an upgrade needs would fail.
+    WebhookBlocks,
+    /// An exception that a control rests on expires while the rollout is under way.
+    ExceptionExpires,
+    /// The cluster is not ready, and a rollout does not begin on it.
+    NotReady,
     /// Parts are not at rest, and an upgrade waits for them.
     PartsUnsettled,
     /// Standard support of the cluster's version ends soon.

@@ -13,6 +13,7 @@ mod fleet;
 mod maintenance;
 mod rollout;
 mod rollout_member;
+mod rollout_strategy;
 mod tenant;
 mod tenant_class;
 mod tenant_cluster;
@@ -36,6 +37,7 @@ pub use rollout::{
 pub use rollout_member::{
     Evidence, MemberState, Move, MoveStage, RolloutMember, RolloutMemberSpec, RolloutMemberStatus,
 };
+pub use rollout_strategy::{DRIVEN_FIELDS, RolloutStrategy};
 pub use tenant::{
     Capacity, Compliance, EgressRule, Images, KubernetesChoice, Network, Owner, Tenant, TenantSpec,
     TenantStatus,
@@ -44,7 +46,7 @@ pub use tenant_class::{
     AddonChoice, AutoMode, EksClass, EksLogType, EksNetwork, Endpoint, NodeGroup, NodePlatform, NodeScaling,
     NodeTaint, PlatformAccess, PodIdentity, SupportType, TaintEffect, TenantClass, TenantClassSpec,
 };
-pub use tenant_cluster::{Hardening, TenantCluster, TenantClusterSpec};
+pub use tenant_cluster::{Hardening, Moved, TenantCluster, TenantClusterSpec};
 pub use tenant_cluster_status::{
     BaselineStatus, ComponentVersion, DeletionStatus, Disruption, DrainStatus, FightStatus, ProbeCounts,
     ReportEntry, StepFailure, StepStatus, TenantClusterStatus, VersionStatus,

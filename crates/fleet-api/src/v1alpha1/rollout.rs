@@ -78,11 +78,11 @@ pub struct RolloutSpec {
     pub acknowledged_failures: i32,
 }
 
-const fn default_step_deadline() -> Minutes {
+pub(super) const fn default_step_deadline() -> Minutes {
     Minutes(360)
 }
 
-const fn default_offline_after() -> Minutes {
+pub(super) const fn default_offline_after() -> Minutes {
     Minutes(60)
 }
 

@@ -11,6 +11,7 @@ mod kubeconfig;
 mod plan;
 mod receipt;
 mod render;
+mod rollout;
 mod sandbox;
 mod status;
 mod token;
@@ -40,6 +41,7 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<Exit> {
         Command::Get { kind, names, output } => get::run(session, &kind, &names, output.output).await,
         Command::Describe { tenant, output } => describe::run(session, &tenant, output.output).await,
         Command::Why { tenant, output } => why::run(session, &tenant, output.output).await,
+        Command::Rollout { command } => rollout::run(session, command).await,
         Command::Render(arguments) => render::run(session, &arguments).await,
         Command::Kubeconfig { tenant, role_arn } => {
             kubeconfig::run(session, &tenant, role_arn.as_deref()).await

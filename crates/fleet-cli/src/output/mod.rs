@@ -4,6 +4,7 @@ pub(crate) mod calendar;
 pub(crate) mod fleet_status;
 pub(crate) mod ics;
 pub(crate) mod plan;
+pub(crate) mod rollout;
 pub(crate) mod tenant;
 pub(crate) mod versions;
 

@@ -128,10 +128,13 @@ fn limit(scene: &Scene<'_>, member: &Member<'_>) -> Option<Time> {
         return None;
     }
     let was = member.was();
-    let ended = cluster.versions.upgrade_completed_at.as_ref().or(was.started_at.as_ref());
-    match ended {
+    match &cluster.versions.upgrade_completed_at {
         Some(ended) => Some(Time(after(ended.0, TAKES_BACK_FOR))),
-        None => was.rollback_until.clone(),
+        // A later attempt upgrades nothing that stands there already, and so it promises nothing more.
+        None => was
+            .rollback_until
+            .clone()
+            .or_else(|| was.started_at.as_ref().map(|began| Time(after(began.0, TAKES_BACK_FOR)))),
     }
 }
 

@@ -204,9 +204,16 @@ fn grants(
         return granted;
     }
     let mut rooms: Vec<i64> = waves.iter().map(|wave| wave.room_for - wave.moving).collect();
+    // Who forgets the ledger takes those that it named for begun, without having seen it.
+    let named = |index: usize| {
+        let granted = &scene.was().ledger.granted;
+        found.members.get(index).is_some_and(|member| granted.iter().any(|name| name == member.name))
+    };
+    let forgotten = |index: usize| scene.twist.is(Mutant::ForgetsTheLedger) && named(index);
     let in_order = |chosen: &dyn Fn(usize) -> bool| {
-        let mut indices: Vec<usize> =
-            (0..found.members.len()).filter(|index| !noted.contains(index) && chosen(*index)).collect();
+        let mut indices: Vec<usize> = (0..found.members.len())
+            .filter(|index| !noted.contains(index) && !forgotten(*index) && chosen(*index))
+            .collect();
         indices.sort_by_key(|index| found.members.get(*index).map(|member| (member.wave, member.order())));
         indices
     };

@@ -169,8 +169,12 @@ fn judged(scene: &Scene<'_>, member: &Member<'_>, mut status: RolloutMemberStatu
     if arrived && (seen.healthy || overlooks) {
         let soak = scene.spec().waves.get(member.wave).and_then(|wave| wave.soak);
         let soak = soak.map_or(0, |soak| soak.0.saturating_mul(60));
+        let lasts =
+            |from: &Option<Time>| from.as_ref().map_or(0, |at| at.0.duration_until(scene.now).as_secs());
         let soaked = if scene.twist.is(Mutant::SoaksByTheClock) {
-            status.arrived_at.as_ref().map_or(0, |arrived| arrived.0.duration_until(scene.now).as_secs())
+            lasts(&status.arrived_at)
+        } else if overlooks {
+            lasts(&status.since)
         } else {
             seen.healthy_seconds
         };
@@ -305,14 +309,15 @@ fn failed(scene: &Scene<'_>, member: &Member<'_>, mut status: RolloutMemberStatu
     }
     status.retry.clone_from(retry);
     status.attempt = status.attempt.saturating_add(1);
+    // The new attempt has not begun: until an entry allows it to, its record stands for no move at all.
     status.back_started_at = None;
+    status.started_at = None;
+    status.arrived_at = None;
     if back::is_asked_for(scene, member) {
         // It is tried to roll it back again. It is a failure all the while.
         return Next::stay(status);
     }
     let stays = member.was().clone();
-    status.started_at = None;
-    status.arrived_at = None;
     enter(scene, &mut status, MemberState::Pending, "is to be tried again");
     Next { wish: Some(Wish::Always(status)), ..Next::stay(stays) }
 }

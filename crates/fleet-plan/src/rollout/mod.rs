@@ -20,6 +20,7 @@ mod gates;
 mod ledger;
 mod member;
 mod moves;
+pub mod plan;
 mod scene;
 mod summary;
 mod twist;

@@ -148,10 +148,11 @@ impl<'a> WaveFacts<'a> {
         self.budget - self.open_failures() - self.offline
     }
 
-    /// Whether its members are to be rolled back, because it has more failures than it may have.
+    /// Whether its members are to be rolled back, because it has more failures than it may have. In a pause nothing begins,
+    /// and that does not either.
     pub(super) fn goes_back(&self, scene: &Scene<'_>) -> bool {
         let rolls_back = scene.spec().on_failure == OnFailure::Rollback;
-        rolls_back && matches!(scene.run(), Run::Running | Run::Paused) && self.is_over_budget()
+        rolls_back && scene.run() == Run::Running && self.is_over_budget()
     }
 
     /// How many have to succeed for it to pass.

@@ -110,6 +110,27 @@ fn a_wave_goes_back_by_itself_when_the_plan_says_so() {
 }
 
 #[test]
+fn a_wave_does_not_go_back_by_itself_while_somebody_has_paused_it() {
+    let mut hub = rollout(json!([wave("w", json!({"maxConcurrent": 2}))])).with("w", &["a", "b"]);
+    hub.spec.on_failure = OnFailure::Rollback;
+    hub.begin();
+    hub.run(Run::Paused);
+    hub.succeed("a");
+    hub.get_stuck("b");
+    assert_eq!((hub.states(), hub.phase()), (vec![Succeeded, Failed], RolloutPhase::Paused));
+    hub.member_spec("a").rollback = true;
+    hub.settle();
+    assert_eq!(hub.state("a"), RollingBack, "whoever asks for a member gets it");
+    hub.succeed("a");
+    hub.run(Run::Running);
+    assert_eq!(
+        (hub.states(), hub.phase()),
+        (vec![RolledBack, Failed], RolloutPhase::Stopped),
+        "b had not moved"
+    );
+}
+
+#[test]
 fn what_runs_is_left_to_arrive_before_it_goes_back() {
     let mut hub = rollout(json!([wave("w", json!({}))])).with("w", &["a"]);
     hub.begin();

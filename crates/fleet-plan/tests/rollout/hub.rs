@@ -9,7 +9,7 @@ use fleet_api::{
         RolloutMemberSpec, RolloutMemberStatus, RolloutPhase, RolloutSpec, RolloutStatus, Run, VersionStatus,
     },
 };
-use fleet_plan::rollout::{CheckResult, ClusterView, MemberView, RolloutView, Tick, VoteView, World, tick};
+use fleet_plan::rollout::{CheckResult, ClusterView, MemberView, RolloutView, Tick, VoteView, World};
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::{Value, json};
@@ -67,6 +67,9 @@ pub struct Hub {
     pub checks: BTreeMap<String, CheckResult>,
     pub approvers: Vec<ApproverRole>,
     pub now: Timestamp,
+    /// The fault of the engine that is in force.
+    #[cfg(feature = "mutants")]
+    pub mutant: Option<fleet_plan::rollout::Mutant>,
 }
 
 /// A rollout of these waves, to 1.36. It runs.
@@ -90,6 +93,8 @@ pub fn rollout(waves: Value) -> Hub {
         checks: BTreeMap::new(),
         approvers: Vec::new(),
         now: start(),
+        #[cfg(feature = "mutants")]
+        mutant: None,
     }
 }
 
@@ -152,7 +157,7 @@ impl Hub {
     /// What the engine says when it reads this status and these members in place of what is stored.
     pub fn tick_as(&self, status: &RolloutStatus, members: &BTreeMap<String, Member>) -> Tick {
         let views = members.iter().map(|(name, member)| (name.clone(), view(member))).collect();
-        tick(&World {
+        self.act(&World {
             rollout: RolloutView {
                 name: "up",
                 uid: "r1",
@@ -168,6 +173,16 @@ impl Hub {
             approvers: &self.approvers,
             now: self.now,
         })
+    }
+
+    #[cfg(not(feature = "mutants"))]
+    fn act(&self, world: &World<'_>) -> Tick {
+        fleet_plan::rollout::tick(world)
+    }
+
+    #[cfg(feature = "mutants")]
+    fn act(&self, world: &World<'_>) -> Tick {
+        fleet_plan::rollout::tick_mutated(world, self.mutant)
     }
 
     /// Writes what a tick wants that was made from what is stored now.

@@ -8,6 +8,8 @@ mod caps;
 mod evidence;
 mod faults;
 mod hub;
+#[cfg(feature = "mutants")]
+mod mutants;
 mod passing;
 mod people;
 mod stories;
