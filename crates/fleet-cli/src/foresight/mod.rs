@@ -12,7 +12,7 @@ use fleet_api::{
 use fleet_exec::hub::Inventory;
 use fleet_plan::{
     compose::{Composed, Sources, compose},
-    windows::{Permission, permission},
+    windows::{Change, Permission, permission, permission_for},
 };
 use fleet_spec::ValidatedFleet;
 use jiff::Timestamp;
@@ -121,8 +121,11 @@ async fn of_tenant(
     if spec.paused {
         notes.push("the tenant is paused: nothing of it happens before that ends".to_owned());
     } else {
+        let status = existing.and_then(|cluster| cluster.status.as_ref());
+        let begins = Change::Begins { last: status.and_then(|status| status.versions.last_disrupted_at()) };
         steps.iter_mut().filter(|step| step.disruptive).for_each(|step| {
-            step.not_before = match permission(spec.maintenance.as_ref(), now, step.expected_minutes) {
+            let maintenance = spec.maintenance.as_ref();
+            step.not_before = match permission_for(maintenance, begins, now, step.expected_minutes) {
                 Ok(Permission::Later { at, .. }) => at,
                 Ok(Permission::Now { .. }) | Err(_) => None,
             };
