@@ -318,6 +318,7 @@ fn maintenance(random: &mut Random, start: Millis) -> Maintenance {
         days: days.clone(),
         start: start_of_window(random),
         duration: Minutes(random.between(2, 10) * 30),
+        latest_start: None,
     };
     let windows = if random.chance(10) {
         Vec::new()
@@ -333,7 +334,7 @@ fn maintenance(random: &mut Random, start: Millis) -> Maintenance {
     } else {
         Vec::new()
     };
-    Maintenance { time_zone: zone.to_owned(), windows, freezes }
+    Maintenance { windows, freezes, ..Maintenance::any_time(zone.to_owned()) }
 }
 
 fn start_of_window(random: &mut Random) -> TimeOfDay {

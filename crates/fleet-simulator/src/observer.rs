@@ -62,8 +62,7 @@ impl World<'_> {
             control_plane: Some(minor),
             created_at: Some(KubernetesVersion::from_minor(cloud.made_with)),
             upgrade_completed_at: completed,
-            nodes: Vec::new(),
-            addons: Vec::new(),
+            ..VersionStatus::default()
         };
         let evidence = cached
             .value

@@ -133,8 +133,7 @@ pub(crate) fn cluster(scenario: &Scenario, member: &scenario::Member, again: boo
             control_plane: Some(version),
             created_at: Some(KubernetesVersion::from_minor(member.made_with)),
             upgrade_completed_at: moved_before.then(|| time(before)),
-            nodes: Vec::new(),
-            addons: Vec::new(),
+            ..VersionStatus::default()
         }),
         evidence,
     }

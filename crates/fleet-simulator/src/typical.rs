@@ -117,13 +117,13 @@ fn concurrent(scenario: &mut Scenario, wave: usize, amount: IntOrString) {
 fn windows(scenario: &mut Scenario) {
     for member in &mut scenario.members {
         member.maintenance = Some(Maintenance {
-            time_zone: "Europe/Berlin".to_owned(),
             windows: vec![Window {
                 days: vec![Weekday::Tue, Weekday::Wed],
                 start: TimeOfDay { hour: 22, minute: 0 },
                 duration: Minutes(120),
+                latest_start: None,
             }],
-            freezes: Vec::new(),
+            ..Maintenance::any_time("Europe/Berlin".to_owned())
         });
     }
     scenario.mended_after = 2 * DAY;

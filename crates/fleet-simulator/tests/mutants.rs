@@ -1,5 +1,7 @@
 //! Shows that the rules bite: every fault that can be put into the engine is caught, on a seed that the engine without it
 //! passes.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on may panic")]
+#![expect(clippy::print_stdout, reason = "says by which seed each fault was caught")]
 
 use fleet_plan::rollout::{Mutant, tick, tick_mutated};
 use fleet_simulator::{run, scenario};

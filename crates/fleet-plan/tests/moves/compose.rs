@@ -23,7 +23,7 @@ fn composed(upgrades: &str, kubernetes: &Value, existing: Option<&TenantClusterS
         &json!({"owner": {"team": "acme", "contact": "acme@acme.example"}, "class": "eks", "kubernetes": kubernetes}),
     );
     let class = class();
-    let sources = Sources { class: Some(&class), fleet: None, channels: &channels, existing };
+    let sources = Sources { class: Some(&class), fleet: None, channels: &channels, chosen: None, existing };
     compose(&tenant, &sources, "2026-11-24T12:00:00Z".parse().unwrap()).unwrap().spec
 }
 
