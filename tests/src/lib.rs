@@ -3,3 +3,4 @@
 //! Nothing of the product depends on this crate, so it may look at every other one.
 
 pub mod generated;
+pub mod world;

@@ -19,6 +19,11 @@ pub const REACHABLE: &str = "Reachable";
 /// The spec was read and holds together.
 pub const ACCEPTED: &str = "Accepted";
 
+/// A rollout's members move, or will by themselves.
+pub const PROGRESSING: &str = "Progressing";
+/// Every wave of a rollout has passed.
+pub const PASSED: &str = "Passed";
+
 /// Reasons. Each names one thing that an operator can look up.
 pub mod reason {
     /// All is as wanted.
@@ -33,6 +38,8 @@ pub mod reason {
     pub const RETRYING: &str = "Retrying";
     /// The spec does not hold together.
     pub const INVALID_SPEC: &str = "InvalidSpec";
+    /// A tenant's people chose something outside the operators' bounds.
+    pub const OUTSIDE_BOUNDS: &str = "OutsideBounds";
     /// Something that the spec names is not there.
     pub const REFERENCE_MISSING: &str = "ReferenceMissing";
     /// Not looked at yet.

@@ -8,6 +8,8 @@ pub const MANAGED_BY: &str = "app.kubernetes.io/managed-by";
 pub const MANAGED_BY_FLEET: &str = "fleet";
 /// The tenant that an object belongs to.
 pub const TENANT: &str = "tenantfleet.dev/tenant";
+/// The Rollout that a RolloutMember belongs to.
+pub const ROLLOUT: &str = "tenantfleet.dev/rollout";
 /// The control of the catalogue that an object carries out, such as `NET-1`.
 pub const CONTROL: &str = "tenantfleet.dev/control";
 /// The revision of the bundle that wrote an object.
@@ -40,6 +42,9 @@ pub const CLUSTER_FINALIZER: &str = "tenantfleet.dev/cluster";
 
 /// Field manager of the controller on the management cluster.
 pub const CONTROLLER_MANAGER: &str = "fleet-controller";
+/// Field manager of the rollouts' loop on the management cluster: it owns `spec.rollout` of a TenantCluster, and nothing
+/// else of it.
+pub const ROLLOUT_MANAGER: &str = "fleet-rollout";
 /// Field manager of the baseline in tenants' clusters.
 pub const BASELINE_MANAGER: &str = "fleet-baseline";
 /// Field manager of the command line on the management cluster.

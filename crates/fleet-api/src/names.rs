@@ -118,11 +118,15 @@ pub fn client_token(owner_uid: &str, step: &str, request_hash: &str) -> String {
     Uuid::new_v5(&NAMESPACE, format!("{owner_uid}\n{step}\n{request_hash}").as_bytes()).to_string()
 }
 
+/// The SHA-256 of a value's JSON in 64 hexadecimal digits, for what people sign: see [`content_hash`].
+pub fn full_hash<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
+    Ok(hex::encode(Sha256::digest(serde_json::to_vec(value)?)))
+}
+
 /// The first 16 hexadecimal digits of the SHA-256 of a value's JSON, which is the same for equal values as long
 /// as every map in it is ordered (`BTreeMap`).
 pub fn content_hash<T: Serialize>(value: &T) -> Result<String, serde_json::Error> {
-    let bytes = serde_json::to_vec(value)?;
-    let hash = hex::encode(Sha256::digest(&bytes));
+    let hash = full_hash(value)?;
     Ok(hash.get(..16).unwrap_or_default().to_owned())
 }
 

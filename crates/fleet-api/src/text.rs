@@ -155,6 +155,53 @@ impl fmt::Display for Minutes {
 
 text_value!(Minutes, "Minutes", "^([0-9]{1,3}h)?([0-9]{1,5}m)?$", "4h");
 
+/// A length of time in whole hours, or in days of 24 hours, written `72h` or `14d`; at most 366 days.
+///
+/// Unlike [`Minutes`] it is for spans between events, which no window bounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Gap {
+    hours: i64,
+}
+
+impl Gap {
+    /// The same length as jiff's exact duration.
+    pub const fn to_duration(self) -> jiff::SignedDuration {
+        jiff::SignedDuration::from_hours(self.hours)
+    }
+}
+
+impl FromStr for Gap {
+    type Err = TextError;
+    fn from_str(text: &str) -> Result<Self, TextError> {
+        let wrong = || TextError {
+            text: text.to_owned(),
+            wanted: "a length such as `72h` or `14d` (at most 366 days)",
+        };
+        let (number, unit) = match (text.strip_suffix('h'), text.strip_suffix('d')) {
+            (Some(hours), _) => (hours, 1),
+            (None, Some(days)) => (days, 24),
+            (None, None) => return Err(wrong()),
+        };
+        let plain = (1..=4).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit());
+        let hours = number.parse::<i64>().ok().filter(|_| plain).ok_or_else(wrong)? * unit;
+        if hours == 0 || hours > 366 * 24 {
+            return Err(wrong());
+        }
+        Ok(Self { hours })
+    }
+}
+
+impl fmt::Display for Gap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.hours / 24, self.hours % 24) {
+            (days, 0) => write!(f, "{days}d"),
+            _ => write!(f, "{}h", self.hours),
+        }
+    }
+}
+
+text_value!(Gap, "Gap", "^[0-9]{1,4}[hd]$", "72h");
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,6 +220,18 @@ mod tests {
         for text in ["", "0m", "4", "h", "-4h", "745h", "1h 30m", "4h30"] {
             let error = text.parse::<Minutes>().unwrap_err();
             assert!(error.to_string().contains("such as `4h`"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn gaps_read_back_as_they_are_written_and_have_one_unit() {
+        for (text, written) in [("72h", "3d"), ("14d", "14d"), ("25h", "25h"), ("366d", "366d")] {
+            let gap: Gap = text.parse().unwrap();
+            assert_eq!(gap.to_string(), written);
+            assert_eq!(written.parse::<Gap>().unwrap(), gap);
+        }
+        for text in ["", "0h", "0d", "3", "-3h", "+3h", "367d", "8785h", "90m", "1d12h", "00001h"] {
+            assert!(text.parse::<Gap>().is_err(), "{text}");
         }
     }
 

@@ -1,8 +1,11 @@
 //! Arguments: what can be typed, and nothing else.
 
+pub mod rollout;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use rollout::RolloutCommand;
 
 /// Give every tenant a Kubernetes cluster of its own, and keep all of them safe and current
 #[derive(Debug, Parser)]
@@ -131,6 +134,23 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
+    /// Show when tenants may be disturbed, and which upgrade waits for it
+    ///
+    /// Lists the coming maintenance windows in the tenant's time zone and in UTC, with the freezes, and with the reason
+    /// where a window may not be used: a minimum gap, a deferral, too little time. `-o ics` writes a file that calendar
+    /// programs read.
+    Calendar(CalendarArguments),
+    /// Show what runs where, how long it is supported, and what waiting costs
+    ///
+    /// Dates and states of support come from EKS, by region, as the controller last read them; prices come from the
+    /// Fleet.
+    Versions {
+        /// Tenants to show; all when none is named
+        tenants: Vec<String>,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
     /// List objects of a kind, or show one
     Get {
         /// The kind, such as `tenants`, `classes` or `baselines`
@@ -156,6 +176,12 @@ pub enum Command {
         /// How to print.
         #[command(flatten)]
         output: Output,
+    },
+    /// Move the fleet in waves: plan first, then start, watch and steer
+    Rollout {
+        /// What to do.
+        #[command(subcommand)]
+        command: RolloutCommand,
     },
     /// Print the hardening objects of a tenant as they would be applied
     Render(RenderArguments),
@@ -223,6 +249,44 @@ pub enum Command {
         #[command(flatten)]
         output: Output,
     },
+}
+
+/// Arguments of `fleet calendar`.
+#[derive(Debug, Args)]
+pub struct CalendarArguments {
+    /// The tenant; all of them when left out, with a few windows each
+    pub tenant: Option<String>,
+    /// Read a spec in place of the management cluster
+    #[arg(short = 'f', long = "file", value_name = "PATH")]
+    pub files: Vec<PathBuf>,
+    /// Begin with this day, in UTC, such as `2027-01-31`; now when left out
+    #[arg(long, value_name = "DAY")]
+    pub from: Option<fleet_api::text::Day>,
+    /// How many days ahead
+    #[arg(long, default_value_t = 60, value_name = "DAYS")]
+    pub days: u16,
+    /// The most windows of one tenant; 10 of one, 3 of each, 100 in a file when left out
+    #[arg(long, value_name = "COUNT")]
+    pub slots: Option<u16>,
+    /// How to print
+    #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]
+    pub output: CalendarFormat,
+}
+
+/// How to print a calendar.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum CalendarFormat {
+    /// For people.
+    #[default]
+    Table,
+    /// For people with a wide terminal.
+    Wide,
+    /// For programs.
+    Json,
+    /// For programs and people.
+    Yaml,
+    /// For calendar programs.
+    Ics,
 }
 
 /// Arguments of `fleet plan`.

@@ -80,6 +80,13 @@ impl CliError {
         self.because_of(Some(source.as_ref()))
     }
 
+    /// Adds a cause that is no error of a library.
+    #[must_use]
+    pub(crate) fn because_text(mut self, cause: impl Into<String>) -> Self {
+        self.causes.push(cause.into());
+        self
+    }
+
     /// Adds a chain of causes, when there is one.
     #[must_use]
     pub(crate) fn because_of(mut self, source: Option<&(dyn StdError + 'static)>) -> Self {

@@ -69,6 +69,16 @@ impl Printer {
         !self.quiet && std::io::stderr().is_terminal()
     }
 
+    /// How many characters fit into a line of stdout: what COLUMNS says, what the terminal says, or what most have room for.
+    pub(crate) fn width(&self) -> usize {
+        let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());
+        let seen = || {
+            let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+            (size.ws_col > 0).then_some(usize::from(size.ws_col))
+        };
+        said.or_else(seen).unwrap_or(100)
+    }
+
     /// Writes data to stdout. A reader that has gone away (`| head`) is no error.
     ///
     /// # Errors

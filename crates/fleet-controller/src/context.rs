@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use fleet_api::v1alpha1::{Tenant, TenantCluster};
+use fleet_api::v1alpha1::{Rollout, RolloutMember, Tenant, TenantCluster};
 use fleet_exec::remote::Addresses;
 use fleet_provider::ClusterProvider;
 use fleet_render::Catalogue;
@@ -21,6 +21,7 @@ use crate::{
     lease::Fence,
     metrics::Metrics,
     pace::Failures,
+    rollout::Checks,
     tenant_cluster::Looks,
     watch::{Queues, Stores},
     written::OwnWrites,
@@ -42,6 +43,9 @@ pub(crate) struct Context {
     pub(crate) failures: Failures,
     pub(crate) tenants_written: OwnWrites<Tenant>,
     pub(crate) clusters_written: OwnWrites<TenantCluster>,
+    pub(crate) rollouts_written: OwnWrites<Rollout>,
+    pub(crate) members_written: OwnWrites<RolloutMember>,
+    pub(crate) checks: Arc<Checks>,
     pub(crate) recorder: Recorder,
     /// Which addresses a tenant's API server may have.
     pub(crate) addresses: Addresses,
@@ -66,6 +70,9 @@ impl Context {
         self.failures.forget(uid);
         self.tenants_written.forget(uid);
         self.clusters_written.forget(uid);
+        self.rollouts_written.forget(uid);
+        self.members_written.forget(uid);
+        self.checks.forget(uid);
     }
 
     /// Tells what happened to an object. An event is for people, so one that cannot be written stops nothing.

@@ -142,6 +142,14 @@ impl Engines {
         })
     }
 
+    /// Whether this process has found out by itself how the cluster is.
+    pub(crate) fn has_found_out(&self, uid: &str) -> bool {
+        let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
+        running
+            .get(uid)
+            .is_some_and(|engine| engine.settled && engine.handle.report().borrow().reach != Reach::Unknown)
+    }
+
     /// The way to the cluster.
     pub(crate) fn remote(&self, uid: &str) -> Option<Remote> {
         let running = self.running.lock().unwrap_or_else(PoisonError::into_inner);

@@ -3,8 +3,10 @@
 //! Each loop is a list of stages, one file each: what was seen is gathered, judged, planned, carried out, and told.
 //! What is decided, is decided in `fleet-plan`; what is done, is done by `fleet-exec` and the providers.
 
+mod admission;
 pub mod args;
 mod brake;
+mod calendar;
 pub mod clock;
 mod context;
 mod engines;
@@ -16,6 +18,7 @@ pub mod manifests;
 pub mod metrics;
 mod pace;
 mod permissions;
+mod rollout;
 pub mod run;
 mod status;
 pub mod telemetry;

@@ -27,10 +27,15 @@ use k8s_openapi::{
 };
 use serde::Serialize;
 
-use crate::permissions::{PERMISSIONS, Permission, Scope};
+use crate::{
+    admission,
+    permissions::{PERMISSIONS, Permission, Scope},
+};
 
 /// The name of everything that belongs to the controller.
 pub const NAME: &str = "fleet-controller";
+/// The role for tenants' people, to be bound in the namespaces of their tenants.
+pub const TENANT_PEOPLE: &str = "fleet-tenant-people";
 /// The port of `/healthz`, `/readyz` and `/metrics`.
 const PORT: i32 = 9440;
 /// A namespace with this label set to `allowed` may read the metrics.
@@ -60,13 +65,16 @@ pub fn manifests() -> Result<Vec<(&'static str, String)>, ManifestError> {
     Ok(files)
 }
 
-/// The namespace, the ServiceAccount and its permissions: file name and YAML.
+/// The namespace, the admission policies, the ServiceAccount and its permissions, and those of tenants' people: file name
+/// and YAML.
 pub fn access() -> Result<Vec<(&'static str, String)>, ManifestError> {
     let mut namespace = Documents::default();
     namespace.add("v1", "Namespace", &system_namespace());
     Ok(vec![
         ("1-namespace.yaml", namespace.write("1-namespace.yaml")?),
+        ("2-admission.yaml", policies().write("2-admission.yaml")?),
         ("2-rbac.yaml", rbac().write("2-rbac.yaml")?),
+        ("2-tenant-people.yaml", tenant_people().write("2-tenant-people.yaml")?),
     ])
 }
 
@@ -129,6 +137,17 @@ fn system_namespace() -> Namespace {
         .map(|mode| (format!("pod-security.kubernetes.io/{mode}"), "restricted".to_owned()));
     namespace.metadata.labels.get_or_insert_default().extend(levels);
     namespace
+}
+
+/// Who may say what about rollouts.
+fn policies() -> Documents {
+    let mut documents = Documents::default();
+    for rule in admission::rules() {
+        let (policy, binding) = admission::objects(rule, &own_labels());
+        documents.add("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicy", &policy);
+        documents.add("admissionregistration.k8s.io/v1", "ValidatingAdmissionPolicyBinding", &binding);
+    }
+    documents
 }
 
 fn rules(scope: Scope) -> Vec<PolicyRule> {
@@ -198,6 +217,38 @@ fn rbac() -> Documents {
             &RoleBinding { metadata: metadata(), role_ref: role_ref("Role"), subjects: subject() },
         );
     }
+    documents
+}
+
+/// What tenants' people may do, once an operator binds the role in the namespace of their tenant: choose inside the
+/// bounds, and see what became of it.
+///
+/// They may not delete what they wrote: with the object the count of their deferrals would go. The controller binds
+/// nobody, and so needs no right to hand out rights.
+fn tenant_people() -> Documents {
+    let owned = |words: &[&str]| Some(words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+    let rule = |verbs: &[&str], names: Option<Vec<String>>| PolicyRule {
+        api_groups: owned(&[fleet_api::GROUP]),
+        resources: owned(&["upgradepreferences"]),
+        verbs: owned(verbs).unwrap_or_default(),
+        resource_names: names,
+        non_resource_urls: None,
+    };
+    let name = owned(&[fleet_plan::preference::NAME]);
+    let mut documents = Documents::default();
+    documents.add(
+        "rbac.authorization.k8s.io/v1",
+        "ClusterRole",
+        &ClusterRole {
+            metadata: metadata(TENANT_PEOPLE, None),
+            // RBAC cannot limit `create`, `list` and `watch` to a name; the definition takes no other name.
+            rules: Some(vec![
+                rule(&["create", "list", "watch"], None),
+                rule(&["get", "patch", "update"], name),
+            ]),
+            ..ClusterRole::default()
+        },
+    );
     documents
 }
 
@@ -424,7 +475,7 @@ mod tests {
     fn the_roles_grant_the_table_and_nothing_else() {
         let mut granted = Vec::new();
         for document in documents() {
-            if document["kind"].as_str().unwrap().ends_with("Role") {
+            if document["kind"].as_str().unwrap().ends_with("Role") && document["metadata"]["name"] == NAME {
                 let namespace = document["metadata"]["namespace"].as_str().map(str::to_owned);
                 let rules: Vec<PolicyRule> = serde_yaml::from_value(document["rules"].clone()).unwrap();
                 granted.extend(rules.into_iter().map(|rule| (namespace.clone(), rule)));

@@ -39,6 +39,36 @@ struct ClassLabel {
     class: &'static str,
 }
 
+/// Which phase rollouts are in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PhaseLabel {
+    phase: &'static str,
+}
+
+/// Which rollout: only those that are not over, so that the number stays small.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RolloutLabel {
+    rollout: String,
+}
+
+/// Which rollout, and which state of its members.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct MembersLabels {
+    rollout: String,
+    state: &'static str,
+}
+
+/// What is told of a rollout that is not over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RolloutFacts {
+    /// Its name.
+    pub(crate) name: String,
+    /// How many members are in which state, by the words of `status.counts`.
+    pub(crate) members: [(&'static str, i32); 7],
+    /// For how many seconds its present wave has been under way; `None` before it began.
+    pub(crate) wave_age: Option<i64>,
+}
+
 /// The version that runs.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct BuildLabels {
@@ -59,6 +89,10 @@ pub struct Metrics {
     tenants: Gauge,
     tenants_ready: Gauge,
     leader: Gauge,
+    rollouts: Family<PhaseLabel, Gauge>,
+    rollout_members: Family<MembersLabels, Gauge>,
+    rollout_wave_age: Family<RolloutLabel, Gauge>,
+    ticks: Histogram,
 }
 
 impl Default for Metrics {
@@ -99,6 +133,26 @@ impl Metrics {
         registry.register("tenants_ready", "Tenants whose Ready condition is true", tenants_ready.clone());
         let leader = Gauge::default();
         registry.register("leader", "1 while this replica holds the lease", leader.clone());
+        let rollouts = Family::<PhaseLabel, Gauge>::default();
+        registry.register("rollouts", "Rollouts by phase", rollouts.clone());
+        let rollout_members = Family::<MembersLabels, Gauge>::default();
+        registry.register(
+            "rollout_members",
+            "Members of rollouts that are not over, by state",
+            rollout_members.clone(),
+        );
+        let rollout_wave_age = Family::<RolloutLabel, Gauge>::default();
+        registry.register(
+            "rollout_wave_age_seconds",
+            "For how long the present wave of a rollout that is not over has been under way",
+            rollout_wave_age.clone(),
+        );
+        let ticks = Histogram::new(exponential_buckets(0.0001, 4.0, 10));
+        registry.register(
+            "rollout_tick_duration_seconds",
+            "How long a tick of a rollout takes",
+            ticks.clone(),
+        );
         let build = Family::<BuildLabels, Gauge>::default();
         build.get_or_create(&BuildLabels { version: env!("CARGO_PKG_VERSION") }).set(1);
         registry.register("build", "The version that runs", build);
@@ -115,6 +169,35 @@ impl Metrics {
             tenants,
             tenants_ready,
             leader,
+            rollouts,
+            rollout_members,
+            rollout_wave_age,
+            ticks,
+        }
+    }
+
+    /// One tick of a rollout was made.
+    pub(crate) fn ticked(&self, took: Duration) {
+        self.ticks.observe(took.as_secs_f64());
+    }
+
+    /// So many rollouts are in each phase, and this is known of those that are not over. What was told before is dropped:
+    /// a rollout that is over must not be told of for ever.
+    pub(crate) fn rollouts(&self, phases: &[(&'static str, usize)], facts: &[RolloutFacts]) {
+        self.rollouts.clear();
+        for (phase, count) in phases {
+            self.rollouts.get_or_create(&PhaseLabel { phase }).set(i64::try_from(*count).unwrap_or(i64::MAX));
+        }
+        self.rollout_members.clear();
+        self.rollout_wave_age.clear();
+        for RolloutFacts { name, members, wave_age } in facts {
+            for (state, count) in members {
+                let labels = MembersLabels { rollout: name.clone(), state };
+                self.rollout_members.get_or_create(&labels).set((*count).into());
+            }
+            if let Some(age) = wave_age {
+                self.rollout_wave_age.get_or_create(&RolloutLabel { rollout: name.clone() }).set(*age);
+            }
         }
     }
 
@@ -183,8 +266,60 @@ mod tests {
         metrics.reconciled("TenantCluster", "ok", Duration::from_millis(20));
         metrics.step("CreateCluster", "ok");
         metrics.provider_error("Throttled");
+        let facts =
+            RolloutFacts { name: "to-136".to_owned(), members: [("succeeded", 3); 7], wave_age: Some(60) };
+        metrics.rollouts(&[("Running", 1)], &[facts]);
+        metrics.ticked(Duration::from_millis(2));
         let body = metrics.encode().unwrap();
         assert!(body.contains(r#"fleet_reconciles_total{kind="TenantCluster",result="ok"} 1"#), "{body}");
+        assert!(body.contains(r#"fleet_rollout_members{rollout="to-136",state="succeeded"} 3"#), "{body}");
+        metrics.rollouts(&[("Completed", 1)], &[]);
+        assert!(!metrics.encode().unwrap().contains("to-136"), "what is over is told of no longer");
         assert!(!body.contains("tenant=") && !body.contains("cluster="), "{body}");
+    }
+
+    /// The alert rules that are shipped.
+    fn rules() -> Vec<serde_yaml::Value> {
+        let text = include_str!("../../../deploy/alerts/rollouts.yaml");
+        let parsed: serde_yaml::Value = serde_yaml::from_str(text).unwrap();
+        let groups = parsed["groups"].as_sequence().unwrap();
+        groups.iter().flat_map(|group| group["rules"].as_sequence().unwrap().clone()).collect()
+    }
+
+    #[test]
+    fn every_alert_says_when_how_bad_it_is_and_what_to_do() {
+        assert!(rules().len() >= 3);
+        for rule in rules() {
+            let name = rule["alert"].as_str().unwrap();
+            assert!(name.starts_with("Fleet") && rule["expr"].is_string(), "{name}");
+            let severity = rule["labels"]["severity"].as_str().unwrap();
+            assert!(["critical", "warning", "info"].contains(&severity), "{name}");
+            for text in ["summary", "action"] {
+                assert!(!rule["annotations"][text].as_str().unwrap().is_empty(), "{name}: {text}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_alert_speaks_of_metrics_that_there_are_and_its_brackets_close() {
+        let metrics = Metrics::new();
+        let facts = RolloutFacts { name: "r".to_owned(), members: [("moving", 1); 7], wave_age: Some(1) };
+        metrics.rollouts(&[("Running", 1)], &[facts]);
+        metrics.ticked(Duration::from_millis(1));
+        let known = metrics.encode().unwrap();
+        for rule in rules() {
+            let expression = rule["expr"].as_str().unwrap();
+            let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+            let named: Vec<&str> = words.filter(|word| word.starts_with("fleet_")).collect();
+            assert!(!named.is_empty(), "{expression}");
+            for metric in named {
+                let metric = metric.trim_end_matches("_bucket");
+                assert!(known.contains(&format!("# TYPE {metric} ")), "{metric}: {known}");
+            }
+            for (open, close) in [('(', ')'), ('{', '}'), ('[', ']')] {
+                let count = |wanted| expression.chars().filter(|c| *c == wanted).count();
+                assert_eq!(count(open), count(close), "{expression}");
+            }
+        }
     }
 }

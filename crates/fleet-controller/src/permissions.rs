@@ -35,8 +35,40 @@ pub(crate) const PERMISSIONS: &[Permission] = &[
     Permission {
         scope: Scope::Cluster,
         group: fleet_api::GROUP,
-        resources: &["fleets", "tenantclasses", "baselines", "versionchannels", "controlexceptions"],
+        resources: &[
+            "fleets",
+            "tenantclasses",
+            "baselines",
+            "versionchannels",
+            "controlexceptions",
+            "rollouts",
+            "rolloutmembers",
+            "approvals",
+        ],
         verbs: &["list", "watch"],
+        names: &[],
+    },
+    // What tenants' people write, in namespaces of their own: it is read, and judged in its status.
+    Permission {
+        scope: Scope::Cluster,
+        group: fleet_api::GROUP,
+        resources: &["upgradepreferences"],
+        verbs: &["list", "watch"],
+        names: &[],
+    },
+    Permission {
+        scope: Scope::Cluster,
+        group: fleet_api::GROUP,
+        resources: &["upgradepreferences/status"],
+        verbs: &["update"],
+        names: &[],
+    },
+    // The calendars of the regions, which are applied.
+    Permission {
+        scope: Scope::Cluster,
+        group: fleet_api::GROUP,
+        resources: &["versioncalendars"],
+        verbs: &["create", "list", "patch", "watch"],
         names: &[],
     },
     // A tenant gets a finalizer and loses it: `patch`. Its status is written when somebody else wrote the object
@@ -51,7 +83,7 @@ pub(crate) const PERMISSIONS: &[Permission] = &[
     Permission {
         scope: Scope::Cluster,
         group: fleet_api::GROUP,
-        resources: &["tenants/status", "tenantclusters/status"],
+        resources: &["tenants/status", "tenantclusters/status", "rollouts/status", "rolloutmembers/status"],
         verbs: &["update"],
         names: &[],
     },

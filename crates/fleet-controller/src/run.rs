@@ -28,6 +28,7 @@ use uuid::Uuid;
 use crate::{
     args::Args,
     brake::Brake,
+    calendar,
     clock::{Clock, SystemClock, until_tomorrow},
     context::Context,
     engines::Engines,
@@ -36,7 +37,7 @@ use crate::{
     lease::{Elector, Fence, LeaseError, LeaseSettings},
     metrics::Metrics,
     pace::Failures,
-    tenant, tenant_cluster,
+    rollout, tenant, tenant_cluster,
     watch::{self, Queue, Queues},
     written::OwnWrites,
 };
@@ -148,7 +149,8 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
     let _ends_the_watches = watching.clone().drop_guard();
     let stores = watch::start(&client, &queues, &metrics, &watching);
     if let Some(listener) = listener {
-        let endpoints = Endpoints { metrics: Arc::clone(&metrics), stores: stores.clone() };
+        let endpoints =
+            Endpoints { metrics: Arc::clone(&metrics), stores: stores.clone(), clock: Arc::clone(&clock) };
         tokio::spawn(http::serve(listener, endpoints, watching.clone()));
     }
     let mut elector = lease.map(|settings| Elector::new(client.clone(), settings, Arc::clone(&clock)));
@@ -182,6 +184,9 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         failures: Failures::default(),
         tenants_written: OwnWrites::default(),
         clusters_written: OwnWrites::default(),
+        rollouts_written: OwnWrites::default(),
+        members_written: OwnWrites::default(),
+        checks: Arc::default(),
         addresses,
         pace,
         resync,
@@ -198,7 +203,9 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
                 "TenantCluster",
                 tenant_cluster::reconcile
             ),
+            follow(&context, &stores.rollouts, &queues.rollouts, concurrency, "Rollout", rollout::reconcile),
             turn_the_day(&context),
+            calendar::keep(&context),
         );
     };
     let out_of_grace = async {

@@ -5,8 +5,12 @@
 
 use fleet_api::{
     labels,
-    v1alpha1::{Baseline, ControlException, Fleet, Tenant, TenantClass, TenantCluster, VersionChannel},
+    v1alpha1::{
+        Approval, Baseline, ControlException, Fleet, Rollout, RolloutMember, Tenant, TenantClass,
+        TenantCluster, UpgradePreference, VersionCalendar, VersionChannel,
+    },
 };
+use fleet_plan::preference::namespace_of;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::{
     Resource, ResourceExt as _,
@@ -64,12 +68,36 @@ impl Reach {
             .into_iter()
             .for_each(|cluster| self.queues.clusters.ask_for(cluster));
     }
+
+    fn ask_for_rollouts(&self, concerned: impl Fn(&Rollout) -> bool) {
+        all(&self.stores.rollouts, concerned)
+            .into_iter()
+            .for_each(|rollout| self.queues.rollouts.ask_for(rollout));
+    }
+
+    /// The rollouts of which the cluster is a member, and that may still want something of it.
+    fn ask_for_rollouts_of(&self, cluster: &TenantCluster) {
+        let name = cluster.name_any();
+        let standing = cluster.spec.rollout.as_ref().map(|wanted| wanted.rollout.as_str());
+        let concerned = all(&self.stores.rollouts, |rollout| {
+            let over = rollout.status.as_ref().is_some_and(|status| status.phase.is_over());
+            !over || rollout.metadata.name.as_deref() == standing
+        });
+        for rollout in concerned {
+            let is_member =
+                |member: &RolloutMember| member.spec.rollout == rollout.name && member.spec.cluster == name;
+            if self.stores.members.find(is_member).is_some() {
+                self.queues.rollouts.ask_for(rollout);
+            }
+        }
+    }
 }
 
-/// The Fleet speaks to every tenant; its brake speaks to whatever is being deleted.
+/// The Fleet speaks to every tenant; its brake speaks to whatever is being deleted, and its approvers to rollouts.
 pub(crate) fn fleet(reach: &Reach, _: Change<'_, Fleet>) {
     reach.ask_for_tenants(|_| true);
     reach.ask_for_clusters(|cluster| cluster.metadata.deletion_timestamp.is_some());
+    reach.ask_for_rollouts(|_| true);
 }
 
 /// A tenant concerns itself.
@@ -94,22 +122,27 @@ pub(crate) fn class(reach: &Reach, change: Change<'_, TenantClass>) {
     }
 }
 
-/// A cluster concerns itself, and with its status the tenant.
+/// A cluster concerns itself, and with its status the tenant and the rollouts that it takes part in.
 pub(crate) fn cluster(reach: &Reach, change: Change<'_, TenantCluster>) {
     match change {
         Change::All => {
             reach.ask_for_clusters(|_| true);
             reach.ask_for_tenants(|_| true);
+            reach.ask_for_rollouts(|_| true);
         }
         Change::Applied { before, now } => {
             if concerns_itself(before, now) {
                 reach.queues.clusters.ask_for(ObjectRef::from_obj(now));
+            }
+            if concerns_rollouts(before, now) {
+                reach.ask_for_rollouts_of(now);
             }
             reach.queues.tenants.ask_for(ObjectRef::new(&now.spec.tenant));
         }
         Change::Gone(gone) => {
             // The loop finds it gone, and forgets it.
             reach.queues.clusters.ask_for(ObjectRef::from_obj(gone));
+            reach.ask_for_rollouts_of(gone);
             reach.queues.tenants.ask_for(ObjectRef::new(&gone.spec.tenant));
         }
     }
@@ -156,6 +189,92 @@ pub(crate) fn exception(reach: &Reach, change: Change<'_, ControlException>) {
             });
         }
         Change::Gone(gone) => reach.ask_for_clusters(|cluster| cluster.spec.tenant == gone.spec.tenant),
+    }
+}
+
+/// True when something changed of a cluster that its rollouts judge it by.
+fn concerns_rollouts(before: Option<&TenantCluster>, now: &TenantCluster) -> bool {
+    let Some(before) = before else { return true };
+    let judged = |cluster: &TenantCluster| {
+        cluster.status.as_ref().map(|status| (status.evidence.clone(), status.versions.clone()))
+    };
+    concerns_itself(Some(before), now) || judged(before) != judged(now)
+}
+
+/// A rollout concerns itself; and with its end, or with one that is new, those that want the same clusters.
+///
+/// Its status is written by its own loop, which looks again by itself after a write.
+pub(crate) fn rollout(reach: &Reach, change: Change<'_, Rollout>) {
+    match change {
+        Change::All => reach.ask_for_rollouts(|_| true),
+        Change::Applied { before, now } => {
+            let over =
+                |rollout: &Rollout| rollout.status.as_ref().is_some_and(|status| status.phase.is_over());
+            if before.is_some_and(|before| over(before) != over(now)) {
+                reach.ask_for_rollouts(|_| true);
+            } else if concerns_itself(before, now) {
+                reach.queues.rollouts.ask_for(ObjectRef::from_obj(now));
+            }
+        }
+        Change::Gone(gone) => {
+            reach.queues.rollouts.ask_for(ObjectRef::from_obj(gone));
+            reach.ask_for_rollouts(|_| true);
+        }
+    }
+}
+
+/// A member concerns its rollout, with its spec and its end, and its cluster, which begins or ends to be watched.
+pub(crate) fn member(reach: &Reach, change: Change<'_, RolloutMember>) {
+    match change {
+        Change::All => reach.ask_for_rollouts(|_| true),
+        Change::Applied { before, now } => {
+            if concerns_itself(before, now) {
+                reach.queues.rollouts.ask_for(ObjectRef::new(&now.spec.rollout));
+            }
+            let settled = |member: &RolloutMember| {
+                member.status.as_ref().is_some_and(|status| status.state.is_settled())
+            };
+            if before.is_none_or(|before| settled(before) != settled(now)) {
+                reach.queues.clusters.ask_for(ObjectRef::new(&now.spec.cluster));
+            }
+        }
+        Change::Gone(gone) => reach.queues.rollouts.ask_for(ObjectRef::new(&gone.spec.rollout)),
+    }
+}
+
+/// A vote concerns its rollout.
+pub(crate) fn approval(reach: &Reach, change: Change<'_, Approval>) {
+    match change {
+        Change::All => reach.ask_for_rollouts(|_| true),
+        Change::Applied { now: vote, .. } | Change::Gone(vote) => {
+            reach.queues.rollouts.ask_for(ObjectRef::new(&vote.spec.rollout));
+        }
+    }
+}
+
+/// A preference concerns the tenant whose namespace it lies in. A write to its status is our own.
+pub(crate) fn preference(reach: &Reach, change: Change<'_, UpgradePreference>) {
+    let namespace = match change {
+        Change::All => return reach.ask_for_tenants(|_| true),
+        Change::Applied { before, now } if concerns_itself(before, now) => now.namespace(),
+        Change::Applied { .. } => return,
+        Change::Gone(gone) => gone.namespace(),
+    };
+    reach.ask_for_tenants(|tenant| namespace == Some(namespace_of(&tenant.name_any())));
+}
+
+/// A calendar bounds what tenants' people may put off.
+pub(crate) fn calendar(reach: &Reach, change: Change<'_, VersionCalendar>) {
+    let moved = match change {
+        Change::Applied { before: Some(before), now } => before.spec.versions != now.spec.versions,
+        Change::All | Change::Applied { before: None, .. } | Change::Gone(_) => true,
+    };
+    if moved {
+        let choosing = all(&reach.stores.preferences, |_| true);
+        reach.ask_for_tenants(|tenant| {
+            let namespace = namespace_of(&tenant.name_any());
+            choosing.iter().any(|preference| preference.namespace.as_ref() == Some(&namespace))
+        });
     }
 }
 

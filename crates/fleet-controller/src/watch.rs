@@ -9,7 +9,10 @@ use std::{
 
 use fleet_api::{
     labels,
-    v1alpha1::{Baseline, ControlException, Fleet, Tenant, TenantClass, TenantCluster, VersionChannel},
+    v1alpha1::{
+        Approval, Baseline, ControlException, Fleet, Rollout, RolloutMember, Tenant, TenantClass,
+        TenantCluster, UpgradePreference, VersionCalendar, VersionChannel,
+    },
 };
 use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::api::core::v1::ConfigMap;
@@ -46,6 +49,16 @@ pub(crate) struct Stores {
     pub(crate) channels: Store<VersionChannel>,
     /// The exceptions.
     pub(crate) exceptions: Store<ControlException>,
+    /// The rollouts.
+    pub(crate) rollouts: Store<Rollout>,
+    /// The members of rollouts.
+    pub(crate) members: Store<RolloutMember>,
+    /// The votes on gates.
+    pub(crate) approvals: Store<Approval>,
+    /// What tenants' people chose, in the namespaces of their tenants.
+    pub(crate) preferences: Store<UpgradePreference>,
+    /// The calendars of the regions.
+    pub(crate) calendars: Store<VersionCalendar>,
     /// The metadata of the receipts of deletions: their number grows with time, so their text is not kept.
     pub(crate) receipts: Store<PartialObjectMeta<ConfigMap>>,
     /// For each of them, by its plural: whether its first list has come.
@@ -114,12 +127,14 @@ pub(crate) struct Queues {
     pub(crate) tenants: Queue<Tenant>,
     /// Tenants' clusters.
     pub(crate) clusters: Queue<TenantCluster>,
+    /// Rollouts.
+    pub(crate) rollouts: Queue<Rollout>,
 }
 
 impl Queues {
     /// Queues that drop what is put into them until they are opened.
     pub(crate) fn closed() -> Self {
-        Self { tenants: Queue::closed(), clusters: Queue::closed() }
+        Self { tenants: Queue::closed(), clusters: Queue::closed(), rollouts: Queue::closed() }
     }
 }
 
@@ -161,6 +176,11 @@ pub(crate) fn start(
     let (baselines, baselines_feed) = feed("baselines");
     let (channels, channels_feed) = feed("versionchannels");
     let (exceptions, exceptions_feed) = feed("controlexceptions");
+    let (rollouts, rollouts_feed) = feed("rollouts");
+    let (members, members_feed) = feed("rolloutmembers");
+    let (approvals, approvals_feed) = feed("approvals");
+    let (preferences, preferences_feed) = feed("upgradepreferences");
+    let (calendars, calendars_feed) = feed("versioncalendars");
     let (receipts, receipts_feed) = feed("receipts");
     let filled = [
         fleets_feed.filled(),
@@ -170,6 +190,11 @@ pub(crate) fn start(
         baselines_feed.filled(),
         channels_feed.filled(),
         exceptions_feed.filled(),
+        rollouts_feed.filled(),
+        members_feed.filled(),
+        approvals_feed.filled(),
+        preferences_feed.filled(),
+        calendars_feed.filled(),
         receipts_feed.filled(),
     ];
     let stores = Stores {
@@ -180,6 +205,11 @@ pub(crate) fn start(
         baselines,
         channels,
         exceptions,
+        rollouts,
+        members,
+        approvals,
+        preferences,
+        calendars,
         receipts,
         filled: Arc::new(filled),
     };
@@ -196,6 +226,11 @@ pub(crate) fn start(
     watching.spawn(baselines_feed, triggers::baseline);
     watching.spawn(channels_feed, triggers::channel);
     watching.spawn(exceptions_feed, triggers::exception);
+    watching.spawn(rollouts_feed, triggers::rollout);
+    watching.spawn(members_feed, triggers::member);
+    watching.spawn(approvals_feed, triggers::approval);
+    watching.spawn(preferences_feed, triggers::preference);
+    watching.spawn(calendars_feed, triggers::calendar);
     watching.spawn_receipts(receipts_feed);
     stores
 }
@@ -227,7 +262,7 @@ struct Watching {
 }
 
 impl Watching {
-    /// Watches a cluster-scoped kind of ours.
+    /// Watches a kind of ours, in every namespace when it has one.
     ///
     /// An object that does not parse is left out and logged: it must not keep the others from being seen.
     fn spawn<K>(&self, feed: Feed<K>, trigger: fn(&Reach, Change<'_, K>))

@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use fleet_api::v1alpha1::{Tenant, TenantCluster};
+use fleet_api::v1alpha1::{Rollout, RolloutMember, Tenant, TenantCluster};
 use kube::Resource;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -35,6 +35,22 @@ impl Ours for TenantCluster {
 
     fn writes(context: &Context) -> &OwnWrites<Self> {
         &context.clusters_written
+    }
+}
+
+impl Ours for Rollout {
+    const KIND: &'static str = "Rollout";
+
+    fn writes(context: &Context) -> &OwnWrites<Self> {
+        &context.rollouts_written
+    }
+}
+
+impl Ours for RolloutMember {
+    const KIND: &'static str = "RolloutMember";
+
+    fn writes(context: &Context) -> &OwnWrites<Self> {
+        &context.members_written
     }
 }
 

@@ -6,7 +6,9 @@
 pub mod baseline;
 pub mod clock;
 pub mod drain;
+pub mod gates;
 pub mod hub;
+pub mod inside;
 pub mod probes;
 pub mod remote;
 pub mod steps;

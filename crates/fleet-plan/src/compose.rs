@@ -6,13 +6,14 @@ use fleet_api::{
     ClusterName, KubernetesVersion, TenantName, labels,
     text::Day,
     v1alpha1::{
-        EksClass, Fleet, Hardening, Maintenance, ReportEntry, Tenant, TenantClass, TenantClusterSpec,
-        VersionChannel,
+        ChannelUpgrades, Chosen, EksClass, Fleet, Hardening, Maintenance, Moved, ReportEntry, Tenant,
+        TenantClass, TenantClusterSpec, VersionChannel,
     },
 };
 use jiff::Timestamp;
 
 use crate::{
+    moves,
     report::{Code, Who, entry, entry_with_hint},
     windows,
 };
@@ -26,6 +27,9 @@ pub struct Sources<'a> {
     pub fleet: Option<&'a Fleet>,
     /// Every channel, by name.
     pub channels: &'a BTreeMap<String, VersionChannel>,
+    /// What the tenant's people chose inside the operators' bounds, as [`preference::judge`](crate::preference::judge)
+    /// left it in force.
+    pub chosen: Option<&'a Chosen>,
     /// The spec of the tenant's cluster as it is stored, once there is one.
     pub existing: Option<&'a TenantClusterSpec>,
 }
@@ -44,6 +48,11 @@ pub struct Composed {
 /// The name, the tenant's UID, the account and the region of an existing cluster are kept whatever the class says
 /// now: a cluster does not move, and one that was looked for elsewhere would be made a second time.
 ///
+/// What a rollout moved the cluster to is kept as well. Its version never falls below that of a move that goes, and is
+/// not above that of a move back, whatever channel or pin say; in a channel with `upgrades: Rollout` an existing cluster
+/// keeps its minor until a rollout moves it. A rollout's baseline and add-ons go before those of the class, also when
+/// another rollout has taken its place, until the class names the same ones. `rollout` is passed on as it is.
+///
 /// # Errors
 /// Every reason why no spec can be composed, each with who can act.
 pub fn compose(tenant: &Tenant, sources: &Sources<'_>, now: Timestamp) -> Result<Composed, Vec<ReportEntry>> {
@@ -52,7 +61,11 @@ pub fn compose(tenant: &Tenant, sources: &Sources<'_>, now: Timestamp) -> Result
 
     let identity = identity(tenant, sources.existing).map_err(|e| missing.push(e)).ok();
     let class = class_of(tenant, sources, &mut notes).map_err(|e| missing.extend(e)).ok();
-    let maintenance = maintenance_of(tenant, sources.fleet);
+    let mut maintenance = maintenance_of(tenant, sources.fleet);
+    if let Some(chosen) = sources.chosen {
+        let bounds = maintenance.get_or_insert_with(|| Maintenance::any_time("UTC".to_owned()));
+        bounds.chosen = Some(chosen.clone());
+    }
     let version = match windows::zone(maintenance.as_ref()) {
         Ok(zone) => {
             let today = Day(now.to_zoned(zone).date());
@@ -68,10 +81,18 @@ pub fn compose(tenant: &Tenant, sources: &Sources<'_>, now: Timestamp) -> Result
             None
         }
     };
-    let (Some((cluster_name, tenant_uid)), Some((baseline, eks)), Some(version)) = (identity, class, version)
+    let (Some((cluster_name, tenant_uid)), Some((mut baseline, mut eks)), Some(version)) =
+        (identity, class, version)
     else {
         return Err(missing);
     };
+    let rollout = sources.existing.and_then(|existing| existing.rollout.clone());
+    let version = moves::version_under(version, rollout.as_ref());
+    let moved = still_moved(moves::moved(sources.existing), &baseline, &eks);
+    if let Some(moved) = &moved {
+        baseline = moved.baseline.clone().unwrap_or(baseline);
+        moves::put_addons(&mut eks.addons, &moved.addons);
+    }
 
     let name = name_of(tenant);
     let namespaces = match tenant.spec.namespaces.as_slice() {
@@ -99,8 +120,24 @@ pub fn compose(tenant: &Tenant, sources: &Sources<'_>, now: Timestamp) -> Result
         deletion_confirmed: annotation(tenant, labels::CONFIRM_DELETION) == Some(name.as_str()),
         paused: annotation(tenant, labels::PAUSED) == Some("true"),
         eks: Some(eks),
+        rollout,
+        moved,
     };
     Ok(Composed { spec, notes })
+}
+
+/// What of the moved things the class does not say by itself.
+fn still_moved(mut moved: Moved, baseline: &str, eks: &EksClass) -> Option<Moved> {
+    moved.baseline = moved.baseline.filter(|moved| moved != baseline);
+    moved.addons.retain(|moved| {
+        let own = eks.addons.iter().find(|own| own.name == moved.name);
+        own.is_none_or(|own| {
+            own.version != moved.version
+                || moved.configuration.as_ref().is_some_and(|_| own.configuration != moved.configuration)
+                || moved.role_arn.as_ref().is_some_and(|_| own.role_arn != moved.role_arn)
+        })
+    });
+    (moved != Moved::default()).then_some(moved)
 }
 
 fn name_of(tenant: &Tenant) -> String {
@@ -191,21 +228,22 @@ fn class_of(
     Ok((class.spec.baseline.clone(), eks))
 }
 
-/// The tenant's maintenance times or the fleet's default, with the fleet's freezes added.
-fn maintenance_of(tenant: &Tenant, fleet: Option<&Fleet>) -> Option<Maintenance> {
+/// The tenant's maintenance times or the fleet's default, with the fleet's freezes added: the operators' bounds.
+pub fn maintenance_of(tenant: &Tenant, fleet: Option<&Fleet>) -> Option<Maintenance> {
     let own = tenant.spec.maintenance.as_ref();
     let default = fleet.and_then(|fleet| fleet.spec.defaults.maintenance.as_ref());
     let freezes = fleet.map(|fleet| fleet.spec.freezes.as_slice()).unwrap_or_default();
     let mut maintenance = match own.or(default) {
         Some(maintenance) => maintenance.clone(),
         None if freezes.is_empty() => return None,
-        None => Maintenance { time_zone: "UTC".to_owned(), windows: Vec::new(), freezes: Vec::new() },
+        None => Maintenance::any_time("UTC".to_owned()),
     };
     maintenance.freezes.extend(freezes.iter().cloned());
     Some(maintenance)
 }
 
-/// The wanted minor: the pin while it holds, else the newest of the channel whose day has come.
+/// The wanted minor: the pin while it holds, else the newest of the channel whose day has come. A channel whose tenants
+/// are upgraded by rollouts gives its newest to new clusters only.
 fn version_of(
     tenant: &Tenant,
     sources: &Sources<'_>,
@@ -241,6 +279,9 @@ fn version_of(
             format!("apply a VersionChannel named `{name}`"),
         ));
     };
+    if let (ChannelUpgrades::Rollout, Some(existing)) = (channel.spec.upgrades, sources.existing) {
+        return Ok(existing.version);
+    }
     newest_offered(channel, today).ok_or_else(|| {
         entry_with_hint(
             Code::ChannelEmpty,

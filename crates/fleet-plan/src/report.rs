@@ -134,6 +134,10 @@ codes! {
     WaitingForWindow,
     /// A disruptive step waits for the end of a freeze.
     Frozen,
+    /// Changes were put off: by the operators, or by the tenant's people inside their bounds.
+    PutOff,
+    /// The minimum gap since the last change that disturbed workloads is not over.
+    TooSoon,
     /// No window of the tenant's is long enough for a step, or none ever opens.
     NoWindow,
     /// The cluster runs a newer version than its spec wants. It is never moved back for that.
@@ -152,6 +156,20 @@ codes! {
     AddonBlocksUpgrade,
     /// Nodes are too old for the next version of the control plane.
     NodesBeyondSkew,
+    /// A rollout holds the nodes at the old minor for a while, so that the control plane can still go back.
+    NodesHeld,
+    /// EKS cannot move the control plane back: too late, made at this minor, or more than one minor.
+    RollbackImpossible,
+    /// The cloud's rollback insights name an obstacle, or say nothing yet.
+    RollbackInsight,
+    /// A PodDisruptionBudget allows no disruption: its pods would keep nodes from being replaced.
+    DisruptionBudgetBlocks,
+    /// An admission webhook that must answer has nobody behind it: requests that an upgrade needs would fail.
+    WebhookBlocks,
+    /// An exception that a control rests on expires while the rollout is under way.
+    ExceptionExpires,
+    /// The cluster is not ready, and a rollout does not begin on it.
+    NotReady,
     /// Parts are not at rest, and an upgrade waits for them.
     PartsUnsettled,
     /// Standard support of the cluster's version ends soon.
@@ -186,6 +204,62 @@ codes! {
     ControlFails,
     /// Somebody keeps changing an object of the baseline.
     Fight,
+    /// The rollout is planned, and nothing moves before somebody starts it.
+    RolloutPlanned,
+    /// The rollout contradicts itself, and nothing of it moves.
+    RolloutBroken,
+    /// Somebody paused the rollout: nothing new begins, and what runs is left to finish.
+    RolloutPaused,
+    /// Somebody aborted the rollout: nothing begins any more, and what runs is left to finish.
+    RolloutAborted,
+    /// A wave has more failures than it may have: nothing new begins.
+    RolloutStopped,
+    /// Members are being rolled back.
+    RollingBack,
+    /// A member's wave is none of the rollout's.
+    MemberWithoutWave,
+    /// A member's record names another rollout.
+    MemberOfAnother,
+    /// Two members have the same cluster.
+    MemberTwice,
+    /// What the rollout decided last is not yet seen in its members, and nothing new is decided before it is.
+    WaitingForMembers,
+    /// A wave waits for a gate.
+    WaitingForGate,
+    /// Votes on a gate do not count.
+    VotesVoid,
+    /// Members wait for the slots that the plan gave them.
+    WaitingForSlot,
+    /// Members wait for their turn: as many are moving as may be.
+    WaitingForTurn,
+    /// Members are moving.
+    MembersMoving,
+    /// Members are healthy on the target and have to stay so for a while.
+    MembersSoaking,
+    /// Members are being looked at for what would stand in their way.
+    MembersPreparing,
+    /// Something stands in the way of members; it is named in each of them.
+    MembersBlocked,
+    /// A member failed.
+    MemberFailed,
+    /// A member has not been observed for too long. It counts neither as a success nor as a failure.
+    MemberOffline,
+    /// A member left the rollout.
+    MemberLeftOut,
+    /// Another rollout, which is not over, moves the cluster.
+    OtherRollout,
+    /// The cluster's version is none from which the rollout moves it.
+    VersionUnexpected,
+    /// All members of a wave have settled, and too few of them have succeeded for it to pass.
+    MinimumOutOfReach,
+    /// A member is to be rolled back and has not moved: it does not begin.
+    RollbackUnmoved,
+    /// The cloud takes an upgrade back for 7 days only, and they are over.
+    RollbackTooLate,
+    /// The cluster was made with the version that it would be rolled back from.
+    RollbackBelowBirth,
+    /// Nothing shows that the cluster could be rolled back.
+    RollbackUnclear,
     /// More is to say than a status can hold.
     AndMore,
 }

@@ -2,15 +2,22 @@
 //!
 //! Windows are written on a wall clock, so they are laid out in the tenant's zone: one that opens at a time that
 //! the clocks skip opens as much later as they skip, one that opens at a time that comes twice opens at the first,
-//! and its length is always counted in real minutes.
+//! and its length is always counted in real minutes. Where the tenant's people chose windows of their own, a step
+//! begins only while one of theirs and one of the operators' are open.
+//!
+//! Everything here is a function of its arguments: whoever asks again with an earlier `now`, because a clock was set
+//! back, gets the answer that belongs to that moment.
 
-use fleet_api::v1alpha1::{Freeze, Maintenance, Window};
-use jiff::{SignedDuration, Span, Timestamp, civil::Date, tz::TimeZone};
+mod layout;
+mod slots;
 
-/// How many days ahead an opening is looked for. Freezes end within a year or they are no freezes.
-const HORIZON_DAYS: i32 = 400;
-/// How many days ahead are looked through first.
-const SOON_DAYS: i32 = 8;
+use std::fmt;
+
+use fleet_api::{text::Day, v1alpha1::Maintenance};
+use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+
+use layout::{Hold, Layout};
+pub use slots::{Slot, slots};
 
 /// A time zone that no IANA database knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -42,8 +49,15 @@ pub enum Permission {
 pub enum Closed {
     /// No window is open.
     OutsideWindows,
+    /// A window of the operators is open, and none that the tenant's people chose.
+    NotChosen,
     /// A window is open and closes before the step is expected to end.
     TooLittleLeft {
+        /// When it closes.
+        until: Timestamp,
+    },
+    /// A window is open, and it is too late in it for a step to begin.
+    PastLatestStart {
         /// When it closes.
         until: Timestamp,
     },
@@ -52,11 +66,54 @@ pub enum Closed {
         /// Why, as the spec says.
         reason: String,
         /// Its last day.
-        to: fleet_api::text::Day,
+        to: Day,
+    },
+    /// Changes were put off, by the operators or by the tenant's people.
+    PutOff {
+        /// The first day on which one may begin.
+        until: Day,
+    },
+    /// The last change is not long enough ago.
+    TooSoon {
+        /// When it will be.
+        until: Timestamp,
     },
 }
 
-/// Tells whether a step that takes `minutes` may begin at `now`, and otherwise when.
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let to_the_minute = |at: &Timestamp| at.strftime("%Y-%m-%dT%H:%MZ").to_string();
+        match self {
+            Self::OutsideWindows => f.write_str("no maintenance window is open"),
+            Self::NotChosen => f.write_str("no maintenance window that the tenant's people chose is open"),
+            Self::TooLittleLeft { until } => {
+                write!(f, "the open window closes at {}, too soon for the step", to_the_minute(until))
+            }
+            Self::PastLatestStart { until } => {
+                write!(f, "it is too late to begin in the window that closes at {}", to_the_minute(until))
+            }
+            Self::Frozen { reason, to } => write!(f, "a freeze holds up to and with {to} ({reason})"),
+            Self::PutOff { until } => write!(f, "changes were put off until {until}"),
+            Self::TooSoon { until } => {
+                write!(f, "the last change is too short a time ago, until {}", to_the_minute(until))
+            }
+        }
+    }
+}
+
+/// What a disruptive step is to the change that it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Change {
+    /// With it a change begins: the minimum gap is kept from the last one, and what was put off waits.
+    Begins {
+        /// When workloads were last disturbed by a change, if that is known.
+        last: Option<Timestamp>,
+    },
+    /// It goes on with a change that has begun. Windows and freezes hold it; a half-finished change is otherwise ended.
+    GoesOn,
+}
+
+/// Tells whether a change that takes `minutes` may begin at `now`, and otherwise when; without a minimum gap.
 ///
 /// Without windows any time will do that is not frozen.
 pub fn permission(
@@ -64,38 +121,45 @@ pub fn permission(
     now: Timestamp,
     minutes: i64,
 ) -> Result<Permission, UnknownZone> {
+    permission_for(maintenance, Change::Begins { last: None }, now, minutes)
+}
+
+/// Tells whether a step that takes `minutes` may begin at `now`, and otherwise when.
+pub fn permission_for(
+    maintenance: Option<&Maintenance>,
+    change: Change,
+    now: Timestamp,
+    minutes: i64,
+) -> Result<Permission, UnknownZone> {
     let Some(maintenance) = maintenance else {
         return Ok(Permission::Now { until: None });
     };
-    let zone = zone_of(maintenance)?;
+    let layout = Layout::of(maintenance, change)?;
     let needed = SignedDuration::from_mins(minutes.max(0));
-    if let Some(freeze) = freeze_at(&maintenance.freezes, &zone, now) {
-        return Ok(Permission::Later {
-            at: next_opening(maintenance, &zone, now, needed),
-            why: Closed::Frozen { reason: freeze.reason.clone(), to: freeze.to },
-        });
+    let next = layout.next(now, needed);
+    if next == Some(now) {
+        return Ok(Permission::Now { until: layout.open_until(now, needed) });
     }
-    if maintenance.windows.is_empty() {
-        return Ok(Permission::Now { until: None });
-    }
-    // Windows may overlap: the one that stays open longest decides.
-    let open_until = openings(maintenance, &zone, now, -32, 1)
-        .filter(|(from, until)| *from <= now && now < *until)
-        .map(|(_, until)| until)
-        .max();
-    let why = match open_until {
-        Some(until) if now.duration_until(until) >= needed => {
-            return Ok(Permission::Now { until: Some(until) });
-        }
-        Some(until) => Closed::TooLittleLeft { until },
-        None => Closed::OutsideWindows,
+    let why = match layout.hold_at(now) {
+        Some(hold) => hold.into(),
+        None => layout.why_no_window(now),
     };
-    Ok(Permission::Later { at: next_opening(maintenance, &zone, now, needed), why })
+    Ok(Permission::Later { at: next, why })
+}
+
+impl From<Hold<'_>> for Closed {
+    fn from(hold: Hold<'_>) -> Self {
+        match hold {
+            Hold::Frozen(freeze) => Self::Frozen { reason: freeze.reason.clone(), to: freeze.to },
+            Hold::PutOff(until) => Self::PutOff { until },
+            Hold::TooSoon(until) => Self::TooSoon { until },
+        }
+    }
 }
 
 /// True when a window is open now and no freeze holds.
 pub fn is_open(maintenance: Option<&Maintenance>, now: Timestamp) -> Result<bool, UnknownZone> {
-    Ok(matches!(permission(maintenance, now, 0)?, Permission::Now { .. }))
+    Ok(matches!(permission_for(maintenance, Change::GoesOn, now, 0)?, Permission::Now { .. }))
 }
 
 /// How long the open window stays open; `None` when none is open, or when the tenant has no windows.
@@ -103,86 +167,16 @@ pub fn time_left(
     maintenance: Option<&Maintenance>,
     now: Timestamp,
 ) -> Result<Option<SignedDuration>, UnknownZone> {
-    match permission(maintenance, now, 0)? {
-        Permission::Now { until: Some(until) } => Ok(Some(now.duration_until(until))),
+    match permission_for(maintenance, Change::GoesOn, now, 0)? {
+        Permission::Now { until: Some(until) }
+        | Permission::Later { why: Closed::PastLatestStart { until }, .. } => {
+            Ok(Some(now.duration_until(until)))
+        }
         Permission::Now { until: None } | Permission::Later { .. } => Ok(None),
     }
 }
 
 /// The zone in which a tenant's days and windows are read; UTC for a tenant without maintenance times.
 pub fn zone(maintenance: Option<&Maintenance>) -> Result<TimeZone, UnknownZone> {
-    maintenance.map_or(Ok(TimeZone::UTC), zone_of)
-}
-
-fn zone_of(maintenance: &Maintenance) -> Result<TimeZone, UnknownZone> {
-    // Only names of the database: a POSIX rule or an offset has no name that a person could check.
-    TimeZone::get(&maintenance.time_zone).map_err(|_| UnknownZone { zone: maintenance.time_zone.clone() })
-}
-
-/// The freeze that holds at a moment, by the day that the zone has then.
-fn freeze_at<'a>(freezes: &'a [Freeze], zone: &TimeZone, at: Timestamp) -> Option<&'a Freeze> {
-    let day = at.to_zoned(zone.clone()).date();
-    freezes.iter().filter(|freeze| freeze.from.0 <= day && day <= freeze.to.0).max_by_key(|freeze| freeze.to)
-}
-
-/// The first moment after `now` at which a step of the needed length may begin.
-fn next_opening(
-    maintenance: &Maintenance,
-    zone: &TimeZone,
-    now: Timestamp,
-    needed: SignedDuration,
-) -> Option<Timestamp> {
-    let free = |at: Timestamp| freeze_at(&maintenance.freezes, zone, at).is_none();
-    if maintenance.windows.is_empty() {
-        return days(zone, now, 1, HORIZON_DAYS)
-            .filter_map(|day| start_of(zone, day))
-            .filter(|at| *at > now)
-            .find(|at| free(*at));
-    }
-    // A window that a freeze covers at its opening may still be used from the first midnight after the freeze.
-    let usable = |(from, until): (Timestamp, Timestamp)| {
-        let begin = std::iter::once(from)
-            .chain(days(zone, from, 1, 32).filter_map(|day| start_of(zone, day)))
-            .take_while(|at| *at < until)
-            .find(|at| *at > now && free(*at))?;
-        (begin.duration_until(until) >= needed).then_some(begin)
-    };
-    // Nearly always one of the next days has an opening, and whatever opens on a later day opens after it.
-    let soon = openings(maintenance, zone, now, -32, SOON_DAYS).filter_map(usable).min();
-    let later = || days(zone, now, SOON_DAYS + 1, SOON_DAYS + 1).find_map(|day| start_of(zone, day));
-    if let Some(found) = soon.filter(|found| later().is_some_and(|later| *found <= later)) {
-        return Some(found);
-    }
-    openings(maintenance, zone, now, SOON_DAYS + 1, HORIZON_DAYS).filter_map(usable).chain(soon).min()
-}
-
-/// Every opening of every window whose day lies between two offsets from today, in no order.
-fn openings<'a>(
-    maintenance: &'a Maintenance,
-    zone: &'a TimeZone,
-    now: Timestamp,
-    first: i32,
-    last: i32,
-) -> impl Iterator<Item = (Timestamp, Timestamp)> + 'a {
-    days(zone, now, first, last)
-        .flat_map(move |day| maintenance.windows.iter().filter_map(move |window| opening(window, zone, day)))
-}
-
-/// When a window opens on a day and when it closes; `None` when it does not open on that day.
-fn opening(window: &Window, zone: &TimeZone, day: Date) -> Option<(Timestamp, Timestamp)> {
-    if !window.days.iter().any(|weekday| weekday.to_jiff() == day.weekday()) {
-        return None;
-    }
-    let from = zone.to_ambiguous_timestamp(day.to_datetime(window.start.to_civil())).compatible().ok()?;
-    let until = from.checked_add(window.duration.to_duration()).ok()?;
-    Some((from, until))
-}
-
-fn start_of(zone: &TimeZone, day: Date) -> Option<Timestamp> {
-    day.to_zoned(zone.clone()).ok().map(|midnight| midnight.timestamp())
-}
-
-fn days(zone: &TimeZone, now: Timestamp, first: i32, last: i32) -> impl Iterator<Item = Date> + use<> {
-    let today = now.to_zoned(zone.clone()).date();
-    (first..=last).filter_map(move |offset| today.checked_add(Span::new().try_days(offset).ok()?).ok())
+    maintenance.map_or(Ok(TimeZone::UTC), layout::zone_of)
 }

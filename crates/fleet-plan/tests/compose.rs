@@ -71,6 +71,7 @@ impl World {
             class: self.class.as_ref(),
             fleet: self.fleet.as_ref(),
             channels: &self.channels,
+            chosen: None,
             existing: self.existing.as_ref(),
         };
         let now: Timestamp = at.parse().unwrap();

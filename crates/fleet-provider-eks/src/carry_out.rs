@@ -167,6 +167,9 @@ async fn act(
                 eks.update_cluster_version().name(name).version(to.to_string()).client_request_token(token);
             update = send!(session, operation, request)?.update;
         }
+        EksAction::RefreshInsights => {
+            send!(session, operation, eks.start_insights_refresh().cluster_name(name))?;
+        }
         EksAction::DeleteCluster => {
             send!(session, operation, eks.delete_cluster().name(name))?;
         }

@@ -96,6 +96,7 @@ pub const OPERATIONS: &[Operation] = &[
     makes(Service::Eks, "CreateCluster"),
     changes(Service::Eks, "UpdateClusterConfig"),
     changes(Service::Eks, "UpdateClusterVersion"),
+    changes(Service::Eks, "StartInsightsRefresh"),
     changes(Service::Eks, "DeleteCluster"),
     changes(Service::Eks, "CreateNodegroup"),
     changes(Service::Eks, "UpdateNodegroupConfig"),

@@ -3,15 +3,15 @@
 use async_trait::async_trait;
 use aws_config::SdkConfig;
 use fleet_api::{
-    eks::{ClusterTarget, EksObservation, Focus},
+    eks::{ClusterTarget, EksObservation, EksVersionOffer, Focus},
     step::{Action, Outcome, Step},
 };
 use fleet_provider::{ClusterProvider, ClusterToken, ErrorClass, ProviderError};
 use jiff::Timestamp;
 
 use crate::{
-    bucket::Rate, carry_out::carry_out, credentials::ambient_config, observe::observe, session::Sessions,
-    token::mint_token,
+    bucket::Rate, carry_out::carry_out, credentials::ambient_config, observe::observe, read,
+    session::Sessions, token::mint_token,
 };
 
 /// Makes and changes EKS clusters, each as the role of its class.
@@ -53,6 +53,11 @@ impl ClusterProvider for EksProvider {
                 source: None,
             }),
         }
+    }
+
+    async fn calendar(&self, target: &ClusterTarget) -> Result<Vec<EksVersionOffer>, ProviderError> {
+        let session = self.sessions.of(target);
+        read::calendar(&session).await.map_err(|error| error.on(&target.cluster_name))
     }
 
     async fn token(&self, target: &ClusterTarget) -> Result<ClusterToken, ProviderError> {

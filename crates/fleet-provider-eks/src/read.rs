@@ -243,6 +243,19 @@ pub(crate) async fn versions(session: &Session) -> Read<Vec<EksVersionOffer>> {
     Ok(offers)
 }
 
+/// Every minor that the region has ever offered, oldest first. It is asked for once in hours, and not kept.
+pub(crate) async fn calendar(session: &Session) -> Read<Vec<EksVersionOffer>> {
+    const OPERATION: &str = "DescribeClusterVersions";
+    let request = session.eks.describe_cluster_versions().include_all(true);
+    let found = all_pages!(session, "DescribeClusterVersions", request, cluster_versions);
+    let mut offers = found
+        .iter()
+        .map(|offer| converted(OPERATION, convert::version_offer(offer)))
+        .collect::<Read<Vec<_>>>()?;
+    offers.sort_by_key(|offer| offer.version);
+    Ok(offers)
+}
+
 pub(crate) async fn addon_offers(session: &Session, addon: &str) -> Read<Vec<AddonOffer>> {
     if let Some(kept) = session.cache.addon(addon) {
         return Ok(kept);

@@ -12,6 +12,7 @@ use fleet_api::{
     step::{Expectation, Seen},
     v1alpha1::{AutoMode, EksLogType, SupportType},
 };
+use fleet_provider::ClusterProvider as _;
 use serde_json::json;
 use support::*;
 
@@ -43,6 +44,20 @@ async fn a_cluster_is_made_as_the_request_says() {
     assert_eq!(seen.access_entries, Seen::Present(vec![]), "whoever makes a cluster is nobody in it");
     assert_eq!(seen.addons, Seen::Present(vec![]));
     assert_eq!(seen.update, Seen::Absent);
+}
+
+#[tokio::test]
+async fn the_calendar_has_every_minor_of_the_region_oldest_first_with_its_dates() {
+    let stage = Stage::new().await;
+    let calendar = stage.provider.calendar(&stage.target).await.unwrap();
+    let minors: Vec<_> = calendar.iter().map(|offer| offer.version).collect();
+    assert_eq!(minors, (30..=36).map(minor).collect::<Vec<_>>(), "those that are no longer supported too");
+    let oldest = &calendar[0];
+    assert_eq!(oldest.end_of_standard, Some("2025-07-23".parse().unwrap()));
+    assert_eq!(oldest.end_of_extended, Some("2026-07-23".parse().unwrap()));
+    let offered = stage.observe(&Focus::default()).await.versions;
+    assert!(offered.iter().all(|offer| calendar.contains(offer)));
+    assert!(offered.len() < calendar.len(), "what is planned with is what is supported");
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ pub use fleet_api::eks::Focus;
 
 use async_trait::async_trait;
 use fleet_api::{
-    eks::{ClusterTarget, EksObservation},
+    eks::{ClusterTarget, EksObservation, EksVersionOffer},
     step::{Outcome, Step},
 };
 
@@ -26,6 +26,9 @@ pub trait ClusterProvider: Send + Sync {
     /// Carries out one step if the world is as the step expects, and changes nothing if it is not
     /// ([`ErrorClass::WorldMoved`]).
     async fn carry_out(&self, target: &ClusterTarget, step: &Step) -> Result<Outcome, ProviderError>;
+
+    /// Every minor that the cloud of the target's region offers or ever offered, oldest first.
+    async fn calendar(&self, target: &ClusterTarget) -> Result<Vec<EksVersionOffer>, ProviderError>;
 
     /// A bearer token for the cluster's API server, and when it ends. Nothing is sent to make one.
     async fn token(&self, target: &ClusterTarget) -> Result<ClusterToken, ProviderError>;

@@ -92,7 +92,7 @@ pub fn check(loaded: &Loaded, context: &Context<'_>) -> Result<Checked, Vec<Find
     if any_error(&findings) { Err(findings) } else { Ok(Checked { fleet, findings }) }
 }
 
-fn locate(
+pub(crate) fn locate(
     loaded: &Loaded,
     document: &Document,
     object: &Object,
@@ -148,6 +148,12 @@ fn judge(loaded: &Loaded, objects: &[Object], context: &Context<'_>) -> Vec<(usi
             Some(Typed::Baseline(baseline)) => rules::baseline(baseline),
             Some(Typed::VersionChannel(channel)) => rules::channel(channel, &references),
             Some(Typed::ControlException(exception)) => rules::exception(exception, &references),
+            Some(Typed::Rollout(draft)) => {
+                let name = object.name.as_deref().unwrap_or_default();
+                let mut found = rules::rollout(name, &draft.spec, &references);
+                found.push(left_alone());
+                found
+            }
             None => Vec::new(),
         };
         // What a rule says of a field that is faulty by itself, and was left out, is only an echo.
@@ -155,6 +161,16 @@ fn judge(loaded: &Loaded, objects: &[Object], context: &Context<'_>) -> Vec<(usi
         problems.extend(found.into_iter().filter(|problem| !echo(problem)).map(|problem| (index, problem)));
     }
     problems
+}
+
+fn left_alone() -> Problem {
+    Problem {
+        severity: Severity::Info,
+        code: Code::RolloutInSpec,
+        path: FieldPath::root().field("kind"),
+        message: "a Rollout is not applied with the spec".to_owned(),
+        hint: Some("plan it with `fleet rollout plan -f FILE`".to_owned()),
+    }
 }
 
 fn errors(object: &Object) -> impl Iterator<Item = &crate::schema::Fault> {
@@ -211,10 +227,10 @@ fn references<'a>(
             (Kind::VersionChannel, _) => {
                 references.channels.insert(name, None);
             }
-            (Kind::Fleet | Kind::ControlException, _) => {}
+            (Kind::Fleet | Kind::ControlException | Kind::Rollout, _) => {}
         }
     }
-    let elsewhere = [Code::ForeignObject, Code::MadeByController];
+    let elsewhere = [Code::ForeignObject, Code::MadeByController, Code::TenantsOwn];
     let known = |object: &Object| {
         (object.kind.is_some() && object.name.is_some())
             || errors(object).any(|fault| elsewhere.contains(&fault.code))
@@ -267,7 +283,8 @@ fn collect(objects: Vec<Object>) -> ValidatedFleet {
             Some(Typed::ControlException(exception)) => {
                 fleet.exceptions.insert(name, exception);
             }
-            None => {}
+            // A rollout is planned and started; it is no part of what a fleet is.
+            Some(Typed::Rollout(_)) | None => {}
         }
     }
     fleet

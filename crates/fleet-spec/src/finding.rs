@@ -69,8 +69,10 @@ codes! {
     UnknownApiVersion = "unknown-api-version",
     /// The object belongs to another API group. A fleet spec holds fleet's own kinds alone.
     ForeignObject = "foreign-object",
-    /// The kind is made by the controller and never written by hand.
+    /// The kind, or the field, is made by the controller and never written by hand.
     MadeByController = "made-by-controller",
+    /// The object is written by a tenant's own people, who apply it themselves.
+    TenantsOwn = "tenants-own",
     /// The field does not exist.
     UnknownField = "unknown-field",
     /// The value has another type than the field.
@@ -161,6 +163,38 @@ codes! {
     SelfApproved = "self-approved",
     /// The catalogue has no such control.
     UnknownControl = "unknown-control",
+    /// A Rollout stands in a fleet spec. Applying the spec leaves it alone: it is planned first, and started by its plan.
+    RolloutInSpec = "rollout-in-spec",
+    /// A field of a rollout that starting or driving it writes. A rollout file leaves it out.
+    DrivenField = "driven-field",
+    /// Exactly one of several fields has to be given.
+    OneOf = "one-of",
+    /// A gate asks for more votes than there are people who have one.
+    ApproversTooFew = "approvers-too-few",
+    /// A member of a rollout belongs to none of its waves. Nobody is left out silently.
+    NoWave = "no-wave",
+    /// A member of a rollout belongs to two of its waves.
+    TwoWaves = "two-waves",
+    /// A selector of a rollout matches nobody who has anything to do.
+    EmptyWave = "empty-wave",
+    /// The target of a rollout is more than one minor away. A control plane moves one minor at a time.
+    MinorSkipped = "minor-skipped",
+    /// The target of a rollout is below where a member is.
+    VersionBelow = "version-below",
+    /// Every member of a rollout is at its target.
+    NothingToDo = "nothing-to-do",
+    /// Nobody knows at which version a member of a rollout is.
+    MemberUnknown = "member-unknown",
+    /// Another rollout that is not over has the tenant.
+    MemberTaken = "member-taken",
+    /// More members of a wave are failing before it begins than it allows failures.
+    BudgetSpent = "budget-spent",
+    /// Members would count as failed before they can arrive.
+    DeadlineTooShort = "deadline-too-short",
+    /// A gate opens only when support of a member behind it has ended.
+    GateTooLate = "gate-too-late",
+    /// Rules of a rollout and of its tenants that no date fulfils together.
+    CannotHoldTogether = "cannot-hold-together",
 }
 
 impl Serialize for Code {

@@ -2,9 +2,12 @@
 
 use fleet_api::{
     API_VERSION, GROUP,
-    v1alpha1::{Baseline, ControlException, Fleet, Tenant, TenantClass, VersionChannel},
+    v1alpha1::{
+        Baseline, ControlException, DRIVEN_FIELDS, Fleet, RolloutStrategy, Tenant, TenantClass,
+        VersionChannel,
+    },
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::{Value as Json, json};
 
 use crate::{
@@ -26,16 +29,18 @@ pub(crate) enum Kind {
     Baseline,
     VersionChannel,
     ControlException,
+    Rollout,
 }
 
 impl Kind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 7] = [
         Self::Fleet,
         Self::Tenant,
         Self::TenantClass,
         Self::Baseline,
         Self::VersionChannel,
         Self::ControlException,
+        Self::Rollout,
     ];
 
     pub(crate) const fn as_str(self) -> &'static str {
@@ -46,6 +51,7 @@ impl Kind {
             Self::Baseline => "Baseline",
             Self::VersionChannel => "VersionChannel",
             Self::ControlException => "ControlException",
+            Self::Rollout => "Rollout",
         }
     }
 }
@@ -59,6 +65,13 @@ pub(crate) enum Typed {
     Baseline(Baseline),
     VersionChannel(VersionChannel),
     ControlException(ControlException),
+    Rollout(RolloutDraft),
+}
+
+/// A rollout that nobody has started: what its file says.
+#[derive(Debug, Clone, Deserialize)]
+pub(crate) struct RolloutDraft {
+    pub(crate) spec: RolloutStrategy,
 }
 
 /// What a document turned out to be.
@@ -164,6 +177,14 @@ fn identify(root: &Node, walk: &mut Walk<'_>) -> Option<Kind> {
         walk.error(at("kind"), Code::MadeByController, &path.field("kind"), message, hint);
         return None;
     }
+    if kind == "UpgradePreference" {
+        let message =
+            "an UpgradePreference is written by the tenant's people, and no part of a spec".to_owned();
+        let hint =
+            Some("let them apply it in the namespace `tenant-NAME` of the management cluster".to_owned());
+        walk.error(at("kind"), Code::TenantsOwn, &path.field("kind"), message, hint);
+        return None;
+    }
     if ours.is_none() {
         let names = Kind::ALL.map(Kind::as_str);
         let hint = match nearest(&kind, names) {
@@ -195,6 +216,9 @@ fn convert(kind: Kind, root: &Node, walk: &mut Walk<'_>) -> Option<Typed> {
     }
     let metadata = metadata::read(root, walk);
     let spec_path = FieldPath::spec();
+    if kind == Kind::Rollout {
+        driven(root, walk);
+    }
     let spec = match root.get("spec") {
         Some(node) if !matches!(node.value, Value::Null) => {
             walk.value(schema::of_spec(kind.as_str()), node, &spec_path)
@@ -212,6 +236,10 @@ fn convert(kind: Kind, root: &Node, walk: &mut Walk<'_>) -> Option<Typed> {
             None
         }
     };
+    let mut spec = spec;
+    if let (Kind::Rollout, Some(Json::Object(spec))) = (kind, &mut spec) {
+        spec.retain(|field, _| !DRIVEN_FIELDS.contains(&field.as_str()));
+    }
     let object = json!({
         "apiVersion": API_VERSION,
         "kind": kind.as_str(),
@@ -225,6 +253,17 @@ fn convert(kind: Kind, root: &Node, walk: &mut Walk<'_>) -> Option<Typed> {
         Kind::Baseline => typed(object, root, walk).map(Typed::Baseline),
         Kind::VersionChannel => typed(object, root, walk).map(Typed::VersionChannel),
         Kind::ControlException => typed(object, root, walk).map(Typed::ControlException),
+        Kind::Rollout => typed(object, root, walk).map(Typed::Rollout),
+    }
+}
+
+/// Reports what a rollout file holds of a rollout that was started.
+fn driven(root: &Node, walk: &mut Walk<'_>) {
+    let fields = root.get("spec").map(Node::entries).unwrap_or_default();
+    for (key, _) in fields.iter().filter(|(key, _)| DRIVEN_FIELDS.contains(&key.text.as_str())) {
+        let message = format!("`{}` is written when the rollout is started or driven", key.text);
+        let hint = Some(format!("take `{}` away: this file is what is planned", key.text));
+        walk.error(key.at, Code::DrivenField, &FieldPath::spec().field(&key.text), message, hint);
     }
 }
 

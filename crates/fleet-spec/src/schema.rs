@@ -6,8 +6,8 @@ use std::{collections::BTreeMap, str::FromStr, sync::LazyLock};
 
 use fleet_api::{
     KubernetesVersion,
-    text::{Day, Minutes, TimeOfDay},
-    v1alpha1::definitions,
+    text::{Day, Gap, Minutes, TimeOfDay},
+    v1alpha1::{DRIVEN_FIELDS, definitions},
 };
 use regex_lite::Regex;
 use serde_json::{Map, Value as Json};
@@ -33,7 +33,12 @@ static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| {
         let version = definition.spec.versions.first();
         let schema =
             version.and_then(|version| serde_json::to_value(&version.schema).ok()).unwrap_or_default();
-        let spec = schema["openAPIV3Schema"]["properties"]["spec"].clone();
+        let mut spec = schema["openAPIV3Schema"]["properties"]["spec"].clone();
+        if definition.spec.names.kind == "Rollout"
+            && let Some(required) = spec["required"].as_array_mut()
+        {
+            required.retain(|field| !field.as_str().is_some_and(|field| DRIVEN_FIELDS.contains(&field)));
+        }
         collect_patterns(&spec, &mut patterns);
         specs.insert(definition.spec.names.kind, spec);
     }
@@ -81,6 +86,7 @@ fn pattern_words(pattern: &str) -> Option<&'static str> {
             "a name of lower-case letters, digits and `-` that begins with a letter"
         }
         "^AmazonEKS[A-Za-z]+Policy$" => "the name of an EKS access policy, such as `AmazonEKSViewPolicy`",
+        "^[0-9a-f]{64}$" => "a SHA-256 in 64 hexadecimal digits",
         "^[A-Z]{2,4}-[0-9]{1,2}$" => "the id of a control, such as `POD-7`",
         _ => return None,
     })
@@ -98,6 +104,7 @@ fn parse_error(pattern: &str, text: &str) -> Option<Result<(), String>> {
         "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" => parse::<Day>(text),
         "^([01][0-9]|2[0-3]):[0-5][0-9]$" => parse::<TimeOfDay>(text),
         "^([0-9]{1,3}h)?([0-9]{1,5}m)?$" => parse::<Minutes>(text),
+        "^[0-9]{1,4}[hd]$" => parse::<Gap>(text),
         r"^1\.(0|[1-9][0-9]{0,2})$" => parse::<KubernetesVersion>(text),
         _ => return None,
     })
@@ -333,6 +340,10 @@ impl<'a> Walk<'a> {
         if least.is_some_and(|least| count < least) || most.is_some_and(|most| count > most) {
             let message = format!("`{path}` takes {} and has {count}", span(least, most, "character"));
             self.error(node.at, Code::OutOfRange, path, message, None);
+        } else if schema["format"] == "date-time" && text.parse::<jiff::Timestamp>().is_err() {
+            let hint =
+                Some("write it as `2026-12-01T08:00:00Z`, or with an offset such as `+01:00`".to_owned());
+            self.error(node.at, Code::InvalidValue, path, format!("`{}` is no moment", shown(text)), hint);
         } else if let Some(pattern) = schema["pattern"].as_str() {
             self.pattern(pattern, text, node, path);
         }
@@ -463,7 +474,9 @@ mod tests {
             }
         }
         let mut patterns = Vec::new();
-        for kind in ["Fleet", "Tenant", "TenantClass", "Baseline", "VersionChannel", "ControlException"] {
+        for kind in
+            ["Fleet", "Tenant", "TenantClass", "Baseline", "VersionChannel", "ControlException", "Rollout"]
+        {
             walk(of_spec(kind), &mut patterns);
             assert!(of_spec(kind).is_object(), "{kind}");
         }

@@ -39,6 +39,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "fleet-sandbox",
         ],
     ),
+    ("fleet-simulator", &["fleet-api", "fleet-plan"]),
     ("local-control-plane", &[]),
     ("eks-emulator", &["local-control-plane"]),
     ("fleet-sandbox", &["local-control-plane"]),
@@ -46,7 +47,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates that decide or describe. They get no runtime, no client and no cloud.
-const PURE: &[&str] = &["fleet-api", "fleet-spec", "fleet-plan", "fleet-render"];
+const PURE: &[&str] = &["fleet-api", "fleet-spec", "fleet-plan", "fleet-render", "fleet-simulator"];
 
 /// What the pure crates may not use.
 const IMPURE: &[&str] = &["tokio", "hyper", "kube-client", "reqwest", "axum", "rustls"];

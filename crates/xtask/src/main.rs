@@ -41,6 +41,18 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Run seeded rollouts in a simulated world of faults, and check every rule after every write
+    Simulate {
+        /// How many seeds to run
+        #[arg(long, default_value_t = 1000)]
+        seeds: u64,
+        /// The first seed
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        /// Further arguments, such as `--members 10000`, or `--replay SEED --shrink` in place of the seeds
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Write the generated files (CRDs, controller manifests, CLI reference)
     Gen {
         /// Change nothing; fail with a diff when a file is not as it would be written
@@ -77,6 +89,7 @@ fn run(task: Task) -> Result<ExitCode> {
         Task::Demo => demo::run(),
         Task::Test { only, list } => suite::run(&only, list),
         Task::Bench { arguments } => suite::bench(&arguments),
+        Task::Simulate { seeds, from, arguments } => suite::simulate(seeds, from, &arguments),
         Task::Gen { check } => {
             suite::generate(check)?;
             Ok(ExitCode::SUCCESS)

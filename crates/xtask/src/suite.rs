@@ -37,6 +37,11 @@ const STAGES: &[Stage] = &[
     Stage { name: "deny", does: "licences, bans, sources and advisories of dependencies", run: deny },
     Stage { name: "servers", does: "etcd and Kubernetes servers are there, or built", run: servers },
     Stage { name: "tests", does: "unit, property, scenario and end-to-end tests", run: tests },
+    Stage {
+        name: "simulate",
+        does: "20,000 seeded rollouts break no rule",
+        run: || run_simulator(&["--seeds", "20000"]),
+    },
 ];
 
 /// Runs the stages, all or those named, and stops at none: every failure is told at the end.
@@ -145,6 +150,25 @@ fn tests() -> Result<()> {
     // End-to-end tests start programs, which `cargo test` alone would not build anew.
     build_programs(Profile::Debug)?;
     must(&mut cargo(["test", "--workspace", "--no-fail-fast"])?)
+}
+
+/// Runs seeded rollouts, or what the further arguments ask for.
+pub(crate) fn simulate(seeds: u64, from: u64, arguments: &[String]) -> Result<ExitCode> {
+    let (seeds, from) = (seeds.to_string(), from.to_string());
+    let mut all = Vec::new();
+    if !arguments.iter().any(|argument| argument == "--replay") {
+        all.extend(["--seeds", &seeds, "--from", &from]);
+    }
+    all.extend(arguments.iter().map(String::as_str));
+    run_simulator(&all)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The simulator and the engine are built optimized in every profile: see the root Cargo.toml.
+fn run_simulator(arguments: &[&str]) -> Result<()> {
+    let mut command =
+        cargo(["run", "--quiet", "--package", "fleet-simulator", "--bin", "fleet-simulate", "--"])?;
+    must(command.args(arguments))
 }
 
 /// Runs the benchmarks in a release build: figures of a debug build would say nothing.

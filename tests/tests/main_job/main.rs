@@ -3,7 +3,6 @@
 #![expect(unreachable_pub, reason = "the modules of a test are its own")]
 
 mod watch;
-mod world;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -12,10 +11,10 @@ use std::{
     process::Command,
 };
 
+use fleet_tests::world::{World, copy, root, text, until};
 use local_control_plane::{Assets, Minor};
 use serde_json::Value;
 use watch::Watch;
-use world::{World, root, text, until};
 
 const PLATFORM: &str = "arn:aws:iam::444455556666:role/platform-admin";
 const PLATFORM_GENERAL: &str = "arn:aws:iam::111122223333:role/platform-admin";
@@ -365,17 +364,4 @@ fn down_leaves_nothing(world: &World) {
     let left: Vec<String> =
         text(&processes).lines().filter(|line| line.contains(&folder)).map(str::to_owned).collect();
     assert_eq!(left, Vec::<String>::new());
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &target);
-        } else {
-            fs::copy(entry.path(), target).unwrap();
-        }
-    }
 }

@@ -7,7 +7,7 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
-use crate::world::{World, until};
+use fleet_tests::world::{World, until};
 
 /// What is printed of each change: what it is, the tenant, and whether it is ready.
 const LINE: &str = r#"jsonpath={.type} {.object.metadata.name} {.object.status.conditions[?(@.type=="Ready")].status}{"\n"}"#;

@@ -25,6 +25,8 @@ pub enum EksAction {
         /// Where it goes.
         to: KubernetesVersion,
     },
+    /// Have EKS look again at what stands in the way of an upgrade or a rollback.
+    RefreshInsights,
     /// Delete the control plane.
     DeleteCluster,
     /// Make a launch template.
@@ -125,6 +127,7 @@ impl EksAction {
             Self::CreateCluster(_) => "CreateCluster",
             Self::UpdateConfig(_) => "UpdateClusterConfig",
             Self::UpdateVersion { .. } => "UpdateClusterVersion",
+            Self::RefreshInsights => "StartInsightsRefresh",
             Self::DeleteCluster => "DeleteCluster",
             Self::CreateLaunchTemplate(_) => "CreateLaunchTemplate",
             Self::CreateLaunchTemplateVersion { .. } => "CreateLaunchTemplateVersion",
@@ -154,6 +157,7 @@ impl EksAction {
             Self::CreateCluster(_)
             | Self::UpdateConfig(_)
             | Self::UpdateVersion { .. }
+            | Self::RefreshInsights
             | Self::DeleteCluster
             | Self::TagCluster { .. } => Part::Cluster,
             Self::CreateLaunchTemplate(request) | Self::CreateLaunchTemplateVersion { request, .. } => {

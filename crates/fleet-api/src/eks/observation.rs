@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -338,7 +339,7 @@ pub struct AddonOffer {
 }
 
 /// A Kubernetes minor that EKS offers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct EksVersionOffer {
     /// The minor.
@@ -347,14 +348,16 @@ pub struct EksVersionOffer {
     pub default: bool,
     /// The state of its support.
     pub status: SupportStatus,
-    /// The last day of standard support.
+    /// The end of standard support: from 00:00 UTC of this day on the higher price is paid.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_of_standard: Option<Day>,
-    /// The last day of extended support.
+    /// The end of extended support: from 00:00 UTC of this day on EKS may upgrade the cluster by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_of_extended: Option<Day>,
 }
 
 /// The state of a minor's support.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub enum SupportStatus {
     /// At the normal price.
     Standard,

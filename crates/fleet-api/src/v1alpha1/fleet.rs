@@ -4,7 +4,7 @@ use kube::{CustomResource, KubeSchema};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Freeze, Maintenance};
+use super::{ApproverRole, Freeze, Maintenance};
 
 /// Settings for the whole fleet. There is one, and its name is `fleet`.
 #[derive(CustomResource, Debug, Clone, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
@@ -32,6 +32,10 @@ pub struct FleetSpec {
     /// What clusters cost, for reports.
     #[serde(default)]
     pub costs: Costs,
+    /// Who may vote on the gates of rollouts, by role.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub approvers: Vec<ApproverRole>,
 }
 
 /// What holds for tenants that do not say otherwise.

@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::text::{Day, Minutes, TimeOfDay};
+use crate::text::{Day, Gap, Minutes, TimeOfDay};
 
 /// When disruptive changes may begin.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +19,70 @@ pub struct Maintenance {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub freezes: Vec<Freeze>,
+    /// The least time between two changes that disturb workloads, such as `72h` or `14d`. A change is an upgrade of the
+    /// control plane with the nodes that follow it, or a replacement of nodes; what has begun is ended without a pause,
+    /// and add-ons are not counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub min_gap: Option<Gap>,
+    /// No change begins before this day. What has begun is ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Day>,
+    /// How the tenant's people may put an upgrade off; not at all when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deferral: Option<Deferral>,
+    /// What the tenant's people chose inside these bounds. The controller writes it, from their UpgradePreference; it is
+    /// refused in a spec.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub chosen: Option<Chosen>,
+}
+
+impl Maintenance {
+    /// Any time of a zone will do.
+    pub const fn any_time(time_zone: String) -> Self {
+        Self {
+            time_zone,
+            windows: Vec::new(),
+            freezes: Vec::new(),
+            min_gap: None,
+            not_before: None,
+            deferral: None,
+            chosen: None,
+        }
+    }
+}
+
+/// How a tenant's people may put an upgrade off. Whatever it says, no deferral reaches past the end of standard support.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Deferral {
+    /// How often they may do so for each minor that they leave.
+    #[schemars(range(min = 1, max = 100))]
+    pub times: i32,
+    /// How many days each of them may reach ahead of the day on which it is asked for. Default 14.
+    #[serde(default = "default_deferral_days")]
+    #[schemars(range(min = 1, max = 366))]
+    pub days: i32,
+}
+
+const fn default_deferral_days() -> i32 {
+    14
+}
+
+/// What a tenant's people chose inside the operators' bounds.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Chosen {
+    /// Windows of their own: a change begins only where one of them and one of the operators' are open.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub windows: Vec<Window>,
+    /// The days on which the operators' windows may be used; every day when empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 7))]
+    pub allowed_days: Vec<Weekday>,
+    /// No change begins before this day.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Day>,
 }
 
 /// One weekly window.
@@ -32,6 +96,10 @@ pub struct Window {
     pub start: TimeOfDay,
     /// How long it stays open, such as `4h`. It may pass midnight.
     pub duration: Minutes,
+    /// For how long after its opening a disruptive step may still begin, such as `2h`; up to its end when left out. A step
+    /// that has begun runs on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_start: Option<Minutes>,
 }
 
 /// A day of the week.

@@ -5,7 +5,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessGrant, Capacity, Compliance, EksClass, Images, Maintenance, Network, Owner, TenantClusterStatus,
+    AccessGrant, AddonChoice, Capacity, Compliance, EksClass, Images, Maintenance, Move, Network, Owner,
+    TenantClusterStatus,
 };
 use crate::KubernetesVersion;
 
@@ -68,6 +69,25 @@ pub struct TenantClusterSpec {
     /// The EKS cluster to make, for classes on EKS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub eks: Option<EksClass>,
+    /// What a rollout wants of the cluster. It goes before what was composed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rollout: Option<Move>,
+    /// What earlier rollouts moved the cluster to. It goes before what the class says, until the class says the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved: Option<Moved>,
+}
+
+/// What earlier rollouts moved a cluster to, beside its version: kept when the next rollout takes the place of theirs.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Moved {
+    /// The Baseline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub baseline: Option<String>,
+    /// Add-ons, each at its version.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 40))]
+    pub addons: Vec<AddonChoice>,
 }
 
 /// How a cluster is hardened: the baseline's name, and the tenant's own values.

@@ -5,6 +5,7 @@ use kube::KubeSchema;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::Evidence;
 use crate::{KubernetesVersion, receipt::ReceiptItem};
 
 /// What is known of one cluster. No list in it grows with the fleet or with time.
@@ -51,6 +52,9 @@ pub struct TenantClusterStatus {
     /// The hardening bundle.
     #[serde(default)]
     pub baseline: BaselineStatus,
+    /// What was seen of the cluster under the move that a rollout wants of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<Evidence>,
 }
 
 /// The observed versions of a cluster's parts.
@@ -66,6 +70,9 @@ pub struct VersionStatus {
     /// When the last upgrade of the control plane was seen finished. A rollback is possible for 7 days.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub upgrade_completed_at: Option<Time>,
+    /// The last change that disturbed workloads. A minimum gap is counted from it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_disruption: Option<Disruption>,
     /// The node groups.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 30))]
@@ -74,6 +81,24 @@ pub struct VersionStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 40))]
     pub addons: Vec<ComponentVersion>,
+}
+
+/// A change that disturbed workloads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Disruption {
+    /// What the change is, such as `1.36` for an upgrade. A step of the same change goes on with it.
+    pub change: String,
+    /// When its last disruptive step was begun.
+    pub at: Time,
+}
+
+impl VersionStatus {
+    /// When workloads were last disturbed by a change, as far as it is known.
+    pub fn last_disrupted_at(&self) -> Option<jiff::Timestamp> {
+        let begun = self.last_disruption.as_ref().map(|disruption| disruption.at.0);
+        begun.max(self.upgrade_completed_at.as_ref().map(|at| at.0))
+    }
 }
 
 /// The observed version of one part.

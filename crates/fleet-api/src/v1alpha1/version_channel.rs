@@ -23,6 +23,26 @@ pub struct VersionChannelSpec {
     /// The minors, oldest first. A tenant that follows the channel runs the newest one whose day has come.
     #[schemars(length(min = 1, max = 16))]
     pub versions: Vec<OfferedVersion>,
+    /// How tenants of the channel come to a newer minor. Default `Automatic`.
+    #[serde(default, skip_serializing_if = "ChannelUpgrades::is_default")]
+    pub upgrades: ChannelUpgrades,
+}
+
+/// How tenants of a channel come to a newer minor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum ChannelUpgrades {
+    /// Each tenant moves by itself, in its own window, once the minor's day has come.
+    #[default]
+    Automatic,
+    /// A tenant that has a cluster stays at its minor until a Rollout moves it. New clusters begin at the newest.
+    Rollout,
+}
+
+impl ChannelUpgrades {
+    /// Whether it is the default, which is left out when written.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// A minor of a channel.

@@ -1,6 +1,7 @@
 //! One file for each command. A command decides nothing about the fleet: it reads, asks, prints.
 
 mod apply;
+mod calendar;
 mod completions;
 mod delete;
 mod describe;
@@ -10,11 +11,13 @@ mod kubeconfig;
 mod plan;
 mod receipt;
 mod render;
+mod rollout;
 mod sandbox;
 mod status;
 mod token;
 mod validate;
 mod version;
+mod versions;
 mod wait;
 mod why;
 
@@ -33,9 +36,12 @@ pub(crate) async fn run(session: &Session, command: Command) -> Result<Exit> {
         Command::Status { tenants, watch, not_ready, output } => {
             status::run(session, &tenants, watch, not_ready, output.output).await
         }
+        Command::Calendar(arguments) => calendar::run(session, &arguments).await,
+        Command::Versions { tenants, output } => versions::run(session, &tenants, output.output).await,
         Command::Get { kind, names, output } => get::run(session, &kind, &names, output.output).await,
         Command::Describe { tenant, output } => describe::run(session, &tenant, output.output).await,
         Command::Why { tenant, output } => why::run(session, &tenant, output.output).await,
+        Command::Rollout { command } => rollout::run(session, command).await,
         Command::Render(arguments) => render::run(session, &arguments).await,
         Command::Kubeconfig { tenant, role_arn } => {
             kubeconfig::run(session, &tenant, role_arn.as_deref()).await

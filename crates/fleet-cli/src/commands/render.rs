@@ -78,6 +78,7 @@ fn composed(session: &Session, fleet: &ValidatedFleet, name: &str) -> Result<(Te
         class: fleet.classes.get(&tenant.spec.class),
         fleet: Some(&fleet.fleet),
         channels: &fleet.channels,
+        chosen: None,
         existing: None,
     };
     let Composed { spec, notes: _ } = compose(&tenant, &sources, session.now()).map_err(|report| {

@@ -12,7 +12,7 @@ use fleet_api::{
 use fleet_exec::hub::Inventory;
 use fleet_plan::{
     compose::{Composed, Sources, compose},
-    windows::{Permission, permission},
+    windows::{Change, Permission, permission, permission_for},
 };
 use fleet_spec::ValidatedFleet;
 use jiff::Timestamp;
@@ -80,7 +80,9 @@ fn composed(
     let class = wanted.classes.get(&tenant.spec.class).or_else(|| inventory.classes.iter().find(of_hub));
     let fleet = if wanted.fleet_given { Some(&wanted.fleet) } else { inventory.fleet.as_ref() };
     let existing = existing.map(|cluster| &cluster.spec);
-    let sources = Sources { class, fleet, channels: &channels, existing };
+    // What the tenant's people chose is theirs, and no part of a spec: it stays as it stands.
+    let chosen = existing.and_then(|spec| spec.maintenance.as_ref()).and_then(|times| times.chosen.as_ref());
+    let sources = Sources { class, fleet, channels: &channels, chosen, existing };
     compose(&tenant, &sources, now).map_err(|report| report.into_iter().map(|entry| entry.message).collect())
 }
 
@@ -119,8 +121,11 @@ async fn of_tenant(
     if spec.paused {
         notes.push("the tenant is paused: nothing of it happens before that ends".to_owned());
     } else {
+        let status = existing.and_then(|cluster| cluster.status.as_ref());
+        let begins = Change::Begins { last: status.and_then(|status| status.versions.last_disrupted_at()) };
         steps.iter_mut().filter(|step| step.disruptive).for_each(|step| {
-            step.not_before = match permission(spec.maintenance.as_ref(), now, step.expected_minutes) {
+            let maintenance = spec.maintenance.as_ref();
+            step.not_before = match permission_for(maintenance, begins, now, step.expected_minutes) {
                 Ok(Permission::Later { at, .. }) => at,
                 Ok(Permission::Now { .. }) | Err(_) => None,
             };

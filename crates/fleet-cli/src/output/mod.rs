@@ -1,8 +1,12 @@
 //! What commands print for programs: versioned types, from which the tables for people are made as well.
 
+pub(crate) mod calendar;
 pub(crate) mod fleet_status;
+pub(crate) mod ics;
 pub(crate) mod plan;
+pub(crate) mod rollout;
 pub(crate) mod tenant;
+pub(crate) mod versions;
 
 use serde::Serialize;
 

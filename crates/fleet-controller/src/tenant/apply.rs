@@ -15,18 +15,24 @@ use kube::{
 use crate::{context::Context, error::ReconcileError};
 
 /// Brings the tenant's cluster to the composed spec. Nothing is sent when it is so already.
+///
+/// What a rollout wants of the cluster is never sent: that field has another owner, and an apply that named it would take
+/// it over, with whatever an older read said.
 pub(super) async fn apply_cluster(
     context: &Context,
     tenant: &Tenant,
     spec: &TenantClusterSpec,
     existing: Option<Arc<TenantCluster>>,
 ) -> Result<Arc<TenantCluster>, ReconcileError> {
-    if let Some(existing) = existing.filter(|existing| existing.spec == *spec) {
+    let spec = TenantClusterSpec { rollout: None, ..spec.clone() };
+    let as_composed =
+        |existing: &TenantCluster| spec == TenantClusterSpec { rollout: None, ..existing.spec.clone() };
+    if let Some(existing) = existing.filter(|existing| as_composed(existing)) {
         return Ok(existing);
     }
     context.fence.check()?;
     let name = tenant.name_any();
-    let mut cluster = TenantCluster::new(&name, spec.clone());
+    let mut cluster = TenantCluster::new(&name, spec);
     cluster.metadata = ObjectMeta {
         name: Some(name.clone()),
         labels: Some(BTreeMap::from([

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use fleet_api::v1alpha1::{Fleet, Tenant, TenantClass, TenantCluster, VersionChannel};
+use fleet_api::v1alpha1::{Chosen, Fleet, Tenant, TenantClass, TenantCluster, VersionChannel};
 use fleet_plan::compose::Sources;
 use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
 
@@ -14,6 +14,8 @@ pub(super) struct Seen {
     pub(super) class: Option<Arc<TenantClass>>,
     pub(super) channels: BTreeMap<String, VersionChannel>,
     pub(super) cluster: Option<Arc<TenantCluster>>,
+    /// What the tenant's people chose, once it was judged.
+    pub(super) chosen: Option<Chosen>,
 }
 
 impl Seen {
@@ -23,6 +25,7 @@ impl Seen {
             class: self.class.as_deref(),
             fleet: Some(&self.fleet),
             channels: &self.channels,
+            chosen: self.chosen.as_ref(),
             existing: self.cluster.as_ref().map(|cluster| &cluster.spec),
         }
     }
@@ -41,5 +44,6 @@ pub(super) fn dereference(context: &Context, tenant: &Tenant) -> Seen {
         class: stores.classes.get(&ObjectRef::new(&tenant.spec.class)),
         channels: stores.channels.state().iter().map(|one| (one.name_any(), (**one).clone())).collect(),
         cluster,
+        chosen: None,
     }
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod delete;
 mod dereference;
+mod preference;
 mod update_status;
 mod validate;
 
@@ -21,12 +22,13 @@ pub(crate) async fn reconcile(tenant: Arc<Tenant>, context: Arc<Context>) -> Res
     let tenant = context.tenants_written.freshest(tenant);
     let name = tenant.name_any();
     context.fence.check()?;
-    let seen = dereference::dereference(&context, &tenant);
+    let mut seen = dereference::dereference(&context, &tenant);
     if tenant.metadata.deletion_timestamp.is_some() {
         return delete::delete(&context, &tenant, seen.cluster.as_deref()).await;
     }
     let tenant = finalizer::ensure(&context, tenant, labels::TENANT_FINALIZER).await?;
     let problems = validate::validate(&context, &tenant, &seen);
+    seen.chosen = preference::judge(&context, &tenant, &seen).await?;
     let composed = if problems.iter().any(validate::is_error) {
         None
     } else {

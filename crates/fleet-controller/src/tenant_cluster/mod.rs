@@ -3,6 +3,7 @@
 mod apply;
 mod baseline;
 mod delete;
+mod evidence;
 mod observe;
 mod update_status;
 
@@ -64,7 +65,7 @@ pub(crate) async fn reconcile(
     let generation = object.metadata.generation;
     plan.record(&mut status, generation, now);
     apply::name_who_can_act(&mut status);
-    baseline::harden(&context, &object, &target, &plan, &mut status);
+    baseline::harden(&context, &evidence::under_move(&object), &target, &plan, &mut status);
     if deleting {
         delete::write_receipt(&context, &object, &status, &seen, plan.deleted).await?;
     }
@@ -73,7 +74,8 @@ pub(crate) async fn reconcile(
         finalizer::release(&context, &*object, labels::CLUSTER_FINALIZER).await?;
         return Ok(Action::await_change());
     }
-    let (object, status, done) = apply::carry_out(&context, object, &target, &plan, status).await?;
+    let (object, mut status, done) = apply::carry_out(&context, object, &target, &plan, status).await?;
+    let watched = evidence::observe(&context, &object, &seen, &plan, &mut status, generation).await;
     let object = update_status::update_status(&context, object, status, generation).await?;
     let planned = Duration::try_from(plan.look_again_after).unwrap_or(context.resync);
     let name = object.name_any();
@@ -90,6 +92,7 @@ pub(crate) async fn reconcile(
         apply::Done::Failed(pause) if follows_an_update(&object) => pause.min(AT_WORK),
         apply::Done::Failed(pause) => pause,
     };
+    let after = watched.map_or(after, |every| after.min(every));
     let salt = u64::try_from(object.metadata.generation.unwrap_or_default()).unwrap_or_default();
     Ok(Action::requeue(jittered(after, &name, salt)))
 }

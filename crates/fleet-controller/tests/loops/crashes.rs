@@ -7,7 +7,7 @@ use std::sync::{
 
 use async_trait::async_trait;
 use fleet_api::{
-    eks::{ClusterTarget, EksObservation, Focus},
+    eks::{ClusterTarget, EksObservation, EksVersionOffer, Focus},
     step::{Outcome, Step},
 };
 use fleet_provider::{ClusterProvider, ClusterToken, ProviderError, fake::FakeEks};
@@ -60,6 +60,10 @@ impl ClusterProvider for Deadly {
             std::future::pending::<()>().await;
         }
         self.cloud.carry_out(target, step).await
+    }
+
+    async fn calendar(&self, target: &ClusterTarget) -> Result<Vec<EksVersionOffer>, ProviderError> {
+        self.cloud.calendar(target).await
     }
 
     async fn token(&self, target: &ClusterTarget) -> Result<ClusterToken, ProviderError> {

@@ -9,7 +9,7 @@ use std::{
 use fleet_api::{
     ClusterName, conditions, labels,
     receipt::DeletionReceipt,
-    v1alpha1::{Tenant, TenantCluster, VersionChannel},
+    v1alpha1::{Tenant, TenantCluster, VersionCalendar, VersionChannel},
 };
 use fleet_provider::fake::FakeEks;
 use k8s_openapi::{
@@ -67,6 +67,7 @@ async fn a_tenant_is_hardened_watched_and_deleted_with_no_more_than_the_permissi
     let status = cluster.status.clone().unwrap();
     assert_eq!(status.baseline.proven_revision, status.baseline.revision);
     assert!(status.baseline.probes.pass > 0 && status.step.is_none(), "{status:?}");
+    judges_what_its_people_choose(&hub).await;
     controller.stop().await;
 
     // After a restart, what is missing is found at the first look, and what goes later is put back at once.
@@ -157,15 +158,41 @@ async fn a_tenant_is_hardened_watched_and_deleted_with_no_more_than_the_permissi
     let granted = granted(&hub.admin).await;
     let too_little: Vec<_> = asked.difference(&granted).collect();
     assert!(too_little.is_empty(), "asked for, and not granted: {too_little:?}");
-    // What only a rare moment asks for: somebody else wrote at the same moment; the same event came twice.
-    let rare = [("tenantfleet.dev", "tenants", "get"), ("events.k8s.io", "events", "patch")]
-        .map(|(group, resource, verb)| (group.to_owned(), resource.to_owned(), verb.to_owned()));
+    // What only a rare moment asks for: somebody else wrote at the same moment; the same event came twice. Rollouts have
+    // a test of their own, under the same Roles.
+    let rare = [
+        ("tenantfleet.dev", "tenants", "get"),
+        ("events.k8s.io", "events", "patch"),
+        ("tenantfleet.dev", "rollouts/status", "update"),
+        ("tenantfleet.dev", "rolloutmembers/status", "update"),
+    ]
+    .map(|(group, resource, verb)| (group.to_owned(), resource.to_owned(), verb.to_owned()));
     let needed: Asked = asked.union(&rare.into()).cloned().collect();
     let too_much: Vec<_> = granted.difference(&needed).collect();
     assert!(too_much.is_empty(), "granted, and never asked for: {too_much:?}");
 }
 
-fn is_ready(tenant: &Tenant) -> bool {
+/// The tenant's people choose inside the bounds, and the region's calendar is there to judge by.
+async fn judges_what_its_people_choose(hub: &Hub) {
+    // Open at any time: what is tested here is not held up.
+    const ALWAYS: &str =
+        r#"windows: [{days: [Mon, Tue, Wed, Thu, Fri, Sat, Sun], start: "00:00", duration: 72h}]"#;
+    hub.apply(crate::people::NAMESPACE).await;
+    hub.apply(&crate::people::preference(ALWAYS)).await;
+    hub.cluster_is("acme", "what was chosen is in the cluster's spec", |cluster| {
+        let times = cluster.spec.maintenance.as_ref();
+        times.and_then(|times| times.chosen.as_ref()).is_some_and(|chosen| chosen.windows.len() == 1)
+    })
+    .await;
+    let calendars: Api<VersionCalendar> = Api::all(hub.admin.clone());
+    let calendar = until("the region's calendar is stored", || async {
+        calendars.get_opt("eu-central-1").await.unwrap()
+    })
+    .await;
+    assert!(calendar.spec.versions.iter().any(|offer| offer.version.to_string() == "1.36"), "{calendar:?}");
+}
+
+pub(crate) fn is_ready(tenant: &Tenant) -> bool {
     tenant_has(tenant, conditions::READY, "True")
 }
 
@@ -181,7 +208,7 @@ async fn lose_a_policy(policies: &Api<NetworkPolicy>) {
 }
 
 /// Puts a real API server behind the tenant's cluster, and gives the cluster's name.
-async fn stand_behind(hub: &Hub, cloud: &FakeEks, plane: &ControlPlane) -> String {
+pub(crate) async fn stand_behind(hub: &Hub, cloud: &FakeEks, plane: &ControlPlane) -> String {
     let tenant = hub.tenants().get("acme").await.unwrap();
     let name = ClusterName::derive(&"acme".parse().unwrap(), &tenant.uid().unwrap()).as_str().to_owned();
     let kubeconfig: serde_yaml::Value = serde_yaml::from_str(&plane.admin_kubeconfig()).unwrap();
@@ -229,7 +256,7 @@ async fn versions(hub: &Hub) -> Vec<Option<String>> {
 }
 
 /// One GET over plain HTTP: the body.
-async fn get(address: std::net::SocketAddr, path: &str) -> String {
+pub(crate) async fn get(address: std::net::SocketAddr, path: &str) -> String {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
     let mut stream = tokio::net::TcpStream::connect(address).await.unwrap();
     let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");

@@ -6,9 +6,12 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod admission;
 mod crashes;
 mod deletion;
 mod election;
 mod life;
+mod people;
 mod process;
+mod rollouts;
 mod support;

@@ -43,10 +43,11 @@ pub(crate) use rest::{Place, Writing};
 pub use tls::{ConnectError, Identity, pem_from_base64};
 pub use token::{ProviderTokens, TokenSource};
 
+pub(crate) use address::GuardedResolver;
 pub(crate) use fault::shorten;
+pub(crate) use tls::provider as crypto_provider;
 
 use crate::clock::{Clock, jittered};
-use address::GuardedResolver;
 use body::Bound;
 use pace::Pacer;
 use token::TokenCache;

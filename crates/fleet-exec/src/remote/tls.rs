@@ -50,7 +50,7 @@ pub fn pem_from_base64(text: &str) -> Result<Vec<u8>, ConnectError> {
     base64::engine::general_purpose::STANDARD.decode(text.trim()).map_err(ConnectError::Base64)
 }
 
-fn provider() -> Arc<CryptoProvider> {
+pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     Arc::clone(PROVIDER.get_or_init(|| Arc::new(rustls::crypto::aws_lc_rs::default_provider())))
 }

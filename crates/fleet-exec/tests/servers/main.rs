@@ -13,4 +13,5 @@ mod engine;
 mod fake;
 mod hostile;
 mod hub;
+mod inside;
 mod support;

@@ -17,7 +17,9 @@ use fleet_api::{
 
 use super::{
     draft::{Draft, Proposal, Topic, eks},
-    named, nodes, version,
+    named, nodes,
+    rollback::{self, Heading},
+    version,
 };
 use crate::report::{Code, Who, entry, entry_with_hint};
 
@@ -66,6 +68,49 @@ pub(super) fn blocking(
         })
         .map(|addon| addon.name.clone())
         .collect()
+}
+
+/// Those of the installed add-ons whose version EKS does not offer for an older minor, so that the control plane cannot
+/// go back to it yet. One of which no version is offered at all is not known to be in the way.
+pub(super) fn ahead_of(seen: &EksObservation, target: KubernetesVersion) -> Vec<String> {
+    let installed = seen.addons.present().into_iter().flatten();
+    installed
+        .filter(|addon| {
+            let offers = offers(seen, &addon.name);
+            !offers.is_empty()
+                && !offers.iter().any(|o| o.version == addon.version && o.runs_on.contains(&target))
+        })
+        .map(|addon| addon.name.clone())
+        .collect()
+}
+
+/// The version of an add-on with which a control plane can go back: the one that it has, if that runs on the minor
+/// before as well, else the newest that runs on both.
+fn version_back(
+    draft: &mut Draft<'_>,
+    addon: &EksAddon,
+    minor: KubernetesVersion,
+    target: KubernetesVersion,
+) -> Option<String> {
+    let offers = offers(draft.seen, &addon.name);
+    let runs = |version: &str, on| offers.iter().any(|o| o.version == version && o.runs_on.contains(&on));
+    if offers.is_empty() || runs(&addon.version, target) || !rollback::nodes_are_back(draft, target) {
+        return Some(addon.version.clone());
+    }
+    let both = offers.iter().filter(|o| o.runs_on.contains(&minor) && o.runs_on.contains(&target));
+    if let Some(found) = both.map(|o| o.version.clone()).max_by(|a, b| compare(a, b)) {
+        return Some(found);
+    }
+    draft.block(
+        Topic::VERSION,
+        entry_with_hint(
+            Code::AddonBlocksUpgrade,
+            Who::Operator,
+            format!("add-on {} has no version that runs on {minor} and on {target}", addon.name),
+            "take the add-on away, or roll back by hand",
+        ),
+    );
+    None
 }
 
 /// Plans the add-ons.
@@ -200,7 +245,12 @@ fn existing(
         }
         PartStatus::Active => draft.succeeded(&id(name, "create")),
     }
-    let Some(version) = next_version(draft, choice, addon, present.version) else { return };
+    let version = match draft.heading {
+        Heading::Forward => next_version(draft, choice, addon, present.version),
+        Heading::Back(target) => version_back(draft, addon, present.version, target),
+        Heading::Stay => Some(addon.version.clone()),
+    };
+    let Some(version) = version else { return };
     let request = request(draft, class, choice, name, version);
     let moves = request.version != addon.version;
     let differs = !same_settings(request.configuration.as_deref(), addon.configuration.as_deref())

@@ -9,12 +9,17 @@ mod addons;
 mod config;
 mod create;
 mod delete;
+mod disturbs;
 mod draft;
 mod flight;
 mod intent;
 mod memory;
 mod nodes;
+pub mod preflight;
+mod rollback;
 mod version;
+
+use std::borrow::Cow;
 
 use fleet_api::{
     conditions::Verdict,
@@ -28,9 +33,15 @@ use fleet_api::{
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
-use self::draft::{Draft, Topic};
 pub use self::memory::{begin, note_outcome, note_refusal};
-use crate::report::{Code, Who, entry, entry_with_hint};
+use self::{
+    draft::{Draft, Topic},
+    rollback::Heading,
+};
+use crate::{
+    moves,
+    report::{Code, Who, entry, entry_with_hint},
+};
 
 /// What should happen next to a cluster.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -78,6 +89,19 @@ fn as_seconds<S: Serializer>(duration: &SignedDuration, serializer: S) -> Result
 
 /// What to look at in the cloud for a cluster of which no plan has been made yet.
 pub fn attention(cluster: &TenantCluster) -> Focus {
+    attention_to(&under_move(cluster))
+}
+
+/// The cluster with what a rollout wants of it in its spec.
+fn under_move(cluster: &TenantCluster) -> Cow<'_, TenantCluster> {
+    match cluster.spec.rollout {
+        None => Cow::Borrowed(cluster),
+        Some(_) => Cow::Owned(TenantCluster { spec: moves::effective(&cluster.spec), ..cluster.clone() }),
+    }
+}
+
+/// The same, of a cluster whose spec already holds what a rollout wants of it.
+fn attention_to(cluster: &TenantCluster) -> Focus {
     let status = cluster.status.as_ref();
     let step = status.and_then(|status| status.step.as_ref());
     let deleting = cluster.metadata.deletion_timestamp.is_some();
@@ -94,15 +118,17 @@ pub fn attention(cluster: &TenantCluster) -> Focus {
             && status
                 .and_then(|status| status.deletion.as_ref())
                 .is_some_and(|deletion| deletion.gone_at.is_some()),
-        readiness: !deleting && have.is_some_and(|have| version::wanted(cluster, have).0 > have),
+        readiness: !deleting && have.is_some_and(|have| version::needs_readiness(cluster, have)),
         subnets: Vec::new(),
     }
 }
 
 /// Plans the next steps of a cluster.
 ///
-/// It is total: whatever was seen, there is a plan, and a plan without steps has a report that says why.
+/// It is total: whatever was seen, there is a plan, and a plan without steps has a report that says why. What a
+/// rollout wants of the cluster goes before what was composed ([`moves::effective`]).
 pub fn plan(cluster: &TenantCluster, seen: &EksObservation, now: Timestamp) -> ClusterPlan {
+    let cluster = &*under_move(cluster);
     let mut draft = Draft::new(cluster, seen, now);
     let (Some(eks), Some(owner)) = (cluster.spec.eks.as_ref(), cluster.metadata.uid.as_deref()) else {
         draft.block(
@@ -176,6 +202,7 @@ fn live(draft: &mut Draft<'_>, eks: &EksClass) {
             version::support(draft, present.version);
             config::immutable(draft, eks, present);
             version::ahead(draft, present.version);
+            draft.heading = rollback::heading(draft, present);
             if flight::busy(draft, present) {
                 return;
             }
@@ -183,7 +210,11 @@ fn live(draft: &mut Draft<'_>, eks: &EksClass) {
             config::plan(draft, eks, present);
             addons::plan(draft, eks, present);
             nodes::plan(draft, eks, present);
-            version::plan(draft, eks, present);
+            match draft.heading {
+                Heading::Forward => version::plan(draft, eks, present),
+                Heading::Back(target) => rollback::plan(draft, present, target),
+                Heading::Stay => {}
+            }
         }
     }
 }

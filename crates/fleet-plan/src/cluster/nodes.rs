@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleet_api::{
+    KubernetesVersion,
     eks::{
         EksAction, EksCluster, EksLaunchTemplate, EksNodegroup, EksObservation, LaunchTemplateRequest,
         NodegroupRequest, Part, PartStatus, durations,
@@ -12,10 +13,14 @@ use fleet_api::{
 };
 
 use super::{
-    draft::{Draft, Proposal, Topic, eks},
+    draft::{Draft, Proposal, Topic, eks, rounded},
     named,
+    rollback::Heading,
 };
-use crate::report::{Code, Who, entry, entry_with_hint};
+use crate::{
+    moves,
+    report::{Code, Who, entry, entry_with_hint},
+};
 
 /// The hop limit with which no pod reaches the instance metadata service (control NET-3).
 const HOP_LIMIT: i32 = 1;
@@ -201,21 +206,44 @@ fn existing(
             None,
         );
     }
-    let behind = found.version.is_some_and(|version| version < present.version);
+    let to = minor_of(draft, present, Some(found));
+    let goes_back = matches!(draft.heading, Heading::Back(_));
+    let moves = found.version.is_some_and(|version| version < to || (goes_back && version > to));
+    if let Some(until) = moves::nodes_held(draft.cluster, draft.now)
+        && found.version.is_some_and(|version| version < present.version)
+    {
+        draft.look_within(draft.now.duration_until(until));
+        let message = format!("node group {name} stays at {to} until {}, by the rollout", rounded(until));
+        draft.note(entry(Code::NodesHeld, Who::Nobody, message));
+    }
     let stale = found.launch_template.as_ref() != Some(&request.launch_template);
-    if behind || stale {
+    if moves || stale {
         let summary = match found.version {
-            Some(version) if behind => {
-                format!("Move node group {name} from {version} to {}", present.version)
-            }
+            Some(version) if moves => format!("Move node group {name} from {version} to {to}"),
             _ => format!("Replace the nodes of {name} by its new launch template"),
         };
         let action = EksAction::UpdateNodegroupVersion {
             name: name.to_owned(),
-            to: present.version,
+            to,
             launch_template: Some(request.launch_template),
         };
         propose(draft, name, "version", summary, action, Some(durations::node_group_update(wanted)));
+    }
+}
+
+/// The minor that a node group should have: that of the control plane, unless a rollout holds it or takes it back.
+fn minor_of(draft: &Draft<'_>, present: &EksCluster, found: Option<&EksNodegroup>) -> KubernetesVersion {
+    let have = found.and_then(|found| found.version);
+    match draft.heading {
+        Heading::Back(target) => have.map_or(target, |have| have.min(target)),
+        Heading::Stay => have.unwrap_or(present.version),
+        Heading::Forward if moves::nodes_held(draft.cluster, draft.now).is_some() => {
+            // A group that is made meanwhile must not be what makes going back dear.
+            let reached = draft.cluster.spec.version == present.version;
+            let before = present.version.previous().filter(|_| reached).unwrap_or(present.version);
+            have.unwrap_or(before)
+        }
+        Heading::Forward => present.version,
     }
 }
 
@@ -284,7 +312,7 @@ fn request(
     }
     NodegroupRequest {
         name: wanted.name.clone(),
-        version: present.version,
+        version: minor_of(draft, present, found),
         ami_type: wanted.platform.ami_type().to_owned(),
         instance_types: wanted.instance_types.clone(),
         scaling,

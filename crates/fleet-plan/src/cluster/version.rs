@@ -13,14 +13,17 @@ use super::{
     addons,
     draft::{Draft, Proposal, Standing, Topic, eks, rounded},
 };
-use crate::report::{Code, Who, entry, entry_with_hint};
+use crate::{
+    moves,
+    report::{Code, Who, entry, entry_with_hint},
+};
 
 /// The id of the step that moves the control plane.
 pub(super) const UPDATE: &str = "update-version";
 /// EKS needs up to five free addresses in the cluster's subnets (user guide, "Update existing cluster").
 const FREE_ADDRESSES: i64 = 5;
 /// Insights are refreshed once a day; twice that old, they speak of another cluster.
-const STALE_INSIGHT: SignedDuration = SignedDuration::from_hours(48);
+pub(super) const STALE_INSIGHT: SignedDuration = SignedDuration::from_hours(48);
 /// Nodes may be three minors behind the control plane (Kubernetes version skew policy, from kubelet 1.25).
 const NODE_SKEW: i32 = 3;
 /// How long before its end the end of standard support is spoken of, in days.
@@ -32,6 +35,14 @@ pub(super) fn wanted(cluster: &TenantCluster, have: KubernetesVersion) -> (Kuber
     let annotation = cluster.metadata.annotations.as_ref().and_then(|all| all.get(labels::ADOPT_VERSION));
     let adopted = have > spec && annotation.is_some_and(|text| *text == have.to_string());
     if adopted { (have, true) } else { (spec, false) }
+}
+
+/// Whether insights and subnets matter: before an upgrade, also one that a rollout only prepares, and on the way back.
+pub(super) fn needs_readiness(cluster: &TenantCluster, have: KubernetesVersion) -> bool {
+    let prepared = moves::to_prepare(&cluster.spec).and_then(|wanted| wanted.version);
+    wanted(cluster, have).0 > have
+        || prepared.is_some_and(|target| target > have)
+        || moves::back_to(cluster, have).is_some()
 }
 
 /// True when the cloud offers a version; otherwise the report says why nothing happens.
@@ -97,7 +108,7 @@ pub(super) fn support(draft: &mut Draft<'_>, have: KubernetesVersion) {
 /// Reports a cluster that runs a newer version than its spec wants. It is never moved back for that.
 pub(super) fn ahead(draft: &mut Draft<'_>, have: KubernetesVersion) {
     let spec = draft.cluster.spec.version;
-    if have <= spec {
+    if have <= spec || moves::back_to(draft.cluster, have).is_some() {
         return;
     }
     if wanted(draft.cluster, have).1 {
@@ -133,13 +144,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, class: &EksClass, present: &EksCluster
     if !offered(draft, next) || !settled(draft) {
         return;
     }
-    let clear = [
-        insights_allow(draft, next),
-        addresses_allow(draft),
-        addons_allow(draft, class, have, next),
-        nodes_allow(draft, next),
-    ];
-    if clear.contains(&false) {
+    if !gates(draft, class, have, next) {
         return;
     }
     draft.propose(Proposal {
@@ -158,8 +163,24 @@ pub(super) fn moved_since(draft: &Draft<'_>, step: &StepStatus) -> bool {
     draft.versions.upgrade_completed_at.as_ref().is_some_and(|at| at.0 >= step.started_at.0)
 }
 
+/// True when nothing that belongs to the cluster stands in the way of its next minor; otherwise the report says what.
+pub(super) fn gates(
+    draft: &mut Draft<'_>,
+    class: &EksClass,
+    have: KubernetesVersion,
+    next: KubernetesVersion,
+) -> bool {
+    let clear = [
+        insights_allow(draft, next),
+        addresses_allow(draft),
+        addons_allow(draft, class, have, next),
+        nodes_allow(draft, next),
+    ];
+    !clear.contains(&false)
+}
+
 /// True when an upgrade ended well and the cluster still shows the minor from before it.
-fn awaiting_read(draft: &mut Draft<'_>) -> bool {
+pub(super) fn awaiting_read(draft: &mut Draft<'_>) -> bool {
     let Some(step) = draft.stored_step().filter(|step| step.id == UPDATE) else { return false };
     let ended = draft.seen.update.present().is_some_and(|update| {
         step.update_id.as_ref() == Some(&update.id) && update.status == EksUpdateStatus::Successful

@@ -7,6 +7,9 @@ mod drain;
 mod gates;
 mod hub;
 mod intent;
+mod moves;
+mod preflight;
+mod schedule;
 
 use fleet_api::KubernetesVersion;
 use fleet_provider::fake::{Fault, FaultRule};

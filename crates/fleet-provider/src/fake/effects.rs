@@ -121,6 +121,7 @@ pub(super) fn carry_out(
             let kind = if step == 1 { "VersionUpdate" } else { "VersionRollback" };
             begin(cluster, kind, None, durations.update_version, Change::Version(*to))
         }
+        EksAction::RefreshInsights => done,
         EksAction::DeleteCluster => {
             delete_cluster(cluster, now + durations.delete_cluster)?;
             done

@@ -15,7 +15,7 @@ use std::{
 
 use async_trait::async_trait;
 use fleet_api::{
-    eks::{ClusterTarget, EksAction, EksCluster, EksObservation, EksUpdateStatus, Focus},
+    eks::{ClusterTarget, EksAction, EksCluster, EksObservation, EksUpdateStatus, EksVersionOffer, Focus},
     step::{Action, Outcome, Step},
 };
 use jiff::{SignedDuration, Timestamp};
@@ -330,6 +330,10 @@ impl ClusterProvider for FakeEks {
                 source: None,
             }),
         }
+    }
+
+    async fn calendar(&self, _: &ClusterTarget) -> Result<Vec<EksVersionOffer>, ProviderError> {
+        Ok(offers::versions(&self.lock().world.minors))
     }
 
     async fn token(&self, target: &ClusterTarget) -> Result<ClusterToken, ProviderError> {

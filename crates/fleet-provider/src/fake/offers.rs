@@ -30,8 +30,8 @@ pub(super) fn versions(minors: &[u16]) -> Vec<EksVersionOffer> {
         .collect()
 }
 
-/// The versions of an add-on: `kube-proxy` has one for each minor, the others have one that runs on every minor
-/// and a newer one that does not run on the oldest and is the default of the newest.
+/// The versions of an add-on: `kube-proxy` has one for each minor, which runs on newer ones as well; the others have one
+/// that runs on every minor and a newer one that does not run on the oldest and is the default of the newest.
 pub(super) fn addon(name: &str, minors: &[u16]) -> Vec<AddonOffer> {
     let set = |of: &[u16]| -> BTreeSet<KubernetesVersion> {
         of.iter().map(|minor| KubernetesVersion::from_minor(*minor)).collect()
@@ -45,7 +45,10 @@ pub(super) fn addon(name: &str, minors: &[u16]) -> Vec<AddonOffer> {
         return minors
             .iter()
             .rev()
-            .map(|minor| offer(format!("v1.{minor}.0-eksbuild.1"), &[*minor], &[*minor]))
+            .map(|minor| {
+                let newer: Vec<u16> = minors.iter().copied().filter(|other| other >= minor).collect();
+                offer(format!("v1.{minor}.0-eksbuild.1"), &newer, &[*minor])
+            })
             .collect();
     }
     let newer = minors.get(1..).unwrap_or_default();

@@ -5,12 +5,13 @@ use fleet_api::v1alpha1::{Fleet, FleetDefaults, FleetSpec};
 use super::{
     Problem, References,
     maintenance::{self, Need},
+    unique::unique,
 };
 use crate::{field_path::FieldPath, finding::Code, text::shown};
 
 /// The problems of the fleet's settings.
 pub fn fleet(fleet: &Fleet, references: &References<'_>) -> Vec<Problem> {
-    let FleetSpec { defaults, freezes, brakes: _, costs } = &fleet.spec;
+    let FleetSpec { defaults, freezes, brakes: _, costs, approvers } = &fleet.spec;
     let FleetDefaults { channel, maintenance } = defaults;
     let path = FieldPath::spec();
     let mut problems = Vec::new();
@@ -44,6 +45,23 @@ pub fn fleet(fleet: &Fleet, references: &References<'_>) -> Vec<Problem> {
                 here,
                 format!("`{field}` is an amount of at least 0"),
             ));
+        }
+    }
+    let roles = path.field("approvers");
+    problems.extend(unique(approvers, &roles, "role", |role| &role.name));
+    for (index, role) in approvers.iter().enumerate() {
+        if role.groups.is_empty() && role.users.is_empty() {
+            problems.push(
+                Problem::error(
+                    Code::MissingField,
+                    roles.index(index),
+                    format!(
+                        "nobody has the role `{}`: a gate that asks for it never opens",
+                        shown(&role.name)
+                    ),
+                )
+                .hint("name `groups` or `users` of the management cluster"),
+            );
         }
     }
     problems

@@ -48,7 +48,15 @@ pub(super) fn maintenance(
     fleet_freezes: &[Freeze],
     today: Day,
 ) -> Vec<Problem> {
-    let Maintenance { time_zone, windows, freezes: own_freezes } = maintenance;
+    let Maintenance {
+        time_zone,
+        windows,
+        freezes: own_freezes,
+        min_gap: _,
+        not_before: _,
+        deferral: _,
+        chosen,
+    } = maintenance;
     let mut problems = Vec::new();
     problems.extend(zone(time_zone, path.field("timeZone")));
     for (index, window) in windows.iter().enumerate() {
@@ -62,6 +70,19 @@ pub(super) fn maintenance(
                 here.field("days"),
                 "a day stands twice in the window",
             ));
+        }
+        if let Some(latest) = window.latest_start.filter(|latest| *latest > window.duration) {
+            problems.push(
+                Problem::error(
+                    Code::OutOfRange,
+                    here.field("latestStart"),
+                    format!(
+                        "a step may begin up to {latest} after the opening of a window that closes after {}",
+                        window.duration
+                    ),
+                )
+                .hint("leave out `latestStart`, or shorten it: it is counted from the opening"),
+            );
         }
         if window.duration.0 < need.minutes {
             problems.push(
@@ -77,6 +98,16 @@ pub(super) fn maintenance(
             );
         }
     }
+    if chosen.is_some() {
+        problems.push(
+            Problem::error(
+                Code::MadeByController,
+                path.field("chosen"),
+                "what the tenant's people chose is written by the controller",
+            )
+            .hint("take `chosen` away: they choose with an UpgradePreference"),
+        );
+    }
     problems.extend(freezes(own_freezes, &path.field("freezes")));
     let sound = own_freezes.iter().chain(fleet_freezes).all(|freeze| freeze.from <= freeze.to);
     if sound && !windows.is_empty() && !opens(maintenance, fleet_freezes, today.0) {
@@ -84,7 +115,7 @@ pub(super) fn maintenance(
             Problem::error(
                 Code::WindowNeverOpens,
                 path.field("windows"),
-                format!("no window opens within a year of {today}: freezes cover every one"),
+                format!("no window opens within a year of {today}: freezes, or `notBefore`, cover every one"),
             )
             .hint("shorten the freezes, or add a window on a day that they leave free"),
         );
@@ -124,7 +155,7 @@ fn zone(name: &str, path: FieldPath) -> Option<Problem> {
     })
 }
 
-/// Whether any window opens on a day of the next year that no freeze covers.
+/// Whether any window opens on a day of the next year that no freeze covers, and on which changes may begin.
 fn opens(maintenance: &Maintenance, fleet_freezes: &[Freeze], today: Date) -> bool {
     let frozen = |day: Date| {
         maintenance
@@ -141,12 +172,12 @@ fn opens(maintenance: &Maintenance, fleet_freezes: &[Freeze], today: Date) -> bo
                 .iter()
                 .any(|window| window.days.iter().any(|name| name.to_jiff() == day.weekday()))
         })
-        .any(|day| !frozen(day))
+        .any(|day| !frozen(day) && maintenance.not_before.is_none_or(|first| first.0 <= day))
 }
 
 #[cfg(test)]
 mod tests {
-    use fleet_api::v1alpha1::{Weekday, Window};
+    use fleet_api::v1alpha1::{Chosen, Weekday, Window};
 
     use super::*;
 
@@ -156,16 +187,17 @@ mod tests {
 
     fn make_maintenance(days: &[Weekday], duration: &str, freezes: &[(&str, &str)]) -> Maintenance {
         Maintenance {
-            time_zone: "Europe/Berlin".to_owned(),
             windows: vec![Window {
                 days: days.to_vec(),
                 start: "22:00".parse().unwrap(),
                 duration: duration.parse().unwrap(),
+                latest_start: None,
             }],
             freezes: freezes
                 .iter()
                 .map(|(from, to)| Freeze { from: day(from), to: day(to), reason: "r".to_owned() })
                 .collect(),
+            ..Maintenance::any_time("Europe/Berlin".to_owned())
         }
     }
 
@@ -192,6 +224,27 @@ mod tests {
         assert_eq!(codes(&half, &[]), []);
         let rest = Freeze { from: day("2027-07-01"), to: day("2028-01-01"), reason: "r".to_owned() };
         assert_eq!(codes(&half, &[rest]), [Code::WindowNeverOpens]);
+    }
+
+    #[test]
+    fn the_latest_start_lies_inside_its_window_and_nobody_writes_for_the_tenants_people() {
+        let mut night = make_maintenance(&[Weekday::Tue], "4h", &[]);
+        night.windows[0].latest_start = Some("4h".parse().unwrap());
+        assert_eq!(codes(&night, &[]), []);
+        night.windows[0].latest_start = Some("4h1m".parse().unwrap());
+        assert_eq!(codes(&night, &[]), [Code::OutOfRange]);
+        night.windows[0].latest_start = None;
+        night.chosen = Some(Chosen::default());
+        assert_eq!(codes(&night, &[]), [Code::MadeByController]);
+    }
+
+    #[test]
+    fn a_day_before_which_nothing_begins_may_leave_no_window() {
+        let mut night = make_maintenance(&[Weekday::Tue], "4h", &[]);
+        night.not_before = Some(day("2027-10-01"));
+        assert_eq!(codes(&night, &[]), []);
+        night.not_before = Some(day("2027-12-01"));
+        assert_eq!(codes(&night, &[]), [Code::WindowNeverOpens]);
     }
 
     #[test]

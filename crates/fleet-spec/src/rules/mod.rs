@@ -10,6 +10,7 @@ mod maintenance;
 mod network;
 mod quantity;
 mod references;
+mod rollout;
 mod tenant;
 mod unique;
 
@@ -20,6 +21,7 @@ pub use exception::exception;
 pub use fleet::fleet;
 pub use quantity::parse_quantity;
 pub use references::References;
+pub use rollout::rollout;
 pub use tenant::tenant;
 
 use serde::Serialize;

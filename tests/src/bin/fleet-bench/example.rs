@@ -46,6 +46,7 @@ impl Example {
             class: fleet.classes.get(&tenant.spec.class),
             fleet: Some(&fleet.fleet),
             channels: &fleet.channels,
+            chosen: None,
             existing: None,
         };
         let spec = match compose(&tenant, &sources, now) {

@@ -4,6 +4,7 @@ use fleet_api::{
     conditions::{self, Verdict, reason},
     labels,
     step::Seen,
+    v1alpha1::ReportEntry,
 };
 use jiff::SignedDuration;
 
@@ -17,6 +18,19 @@ use crate::{
 const AFTER_STEPS: SignedDuration = SignedDuration::from_secs(2);
 
 impl Draft<'_> {
+    /// Ends a draft that was made for its findings alone, and gives those that keep something from holding, each with
+    /// whether it only says that something could not be read.
+    pub(in crate::cluster) fn into_findings(self) -> Vec<(ReportEntry, bool)> {
+        let unknown = |entry: &ReportEntry| {
+            self.standings
+                .iter()
+                .any(|(_, standing, said)| *standing == Standing::Unknown && *said == entry.message)
+        };
+        let counts = |entry: &ReportEntry| self.standings.iter().any(|(.., said)| *said == entry.message);
+        let told = self.report.iter().filter(|one| counts(one));
+        told.map(|one| (one.clone(), unknown(one))).collect()
+    }
+
     /// Ends the draft.
     pub(in crate::cluster) fn finish(mut self) -> ClusterPlan {
         let mut steps = std::mem::take(&mut self.steps);
@@ -35,6 +49,9 @@ impl Draft<'_> {
                 message,
                 format!("take the annotation `{}` from the tenant", labels::PAUSED),
             ));
+        }
+        if !steps.is_empty() && self.disruption.is_some() {
+            self.versions.last_disruption = self.disruption.take();
         }
         for step in &steps {
             self.report.push(entry(Code::Working, Who::Nobody, step.summary.clone()));

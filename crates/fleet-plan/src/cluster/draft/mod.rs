@@ -10,15 +10,15 @@ use fleet_api::{
     labels,
     step::{Action, Expectation, Seen, Step},
     v1alpha1::{
-        ComponentVersion, DeletionStatus, EksClass, ReportEntry, StepFailure, StepStatus, TenantCluster,
-        VersionStatus,
+        ComponentVersion, DeletionStatus, Disruption, EksClass, ReportEntry, StepFailure, StepStatus,
+        TenantCluster, VersionStatus,
     },
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub(super) use self::propose::{Proposal, Proposed};
-use super::{attention, memory};
+use super::{attention_to, memory, rollback::Heading};
 use crate::report::{Code, Who, entry};
 
 /// What a finding speaks about, and therefore which condition it keeps from holding.
@@ -66,10 +66,14 @@ pub(super) struct Draft<'a> {
     /// Whether every part was planned, and not only what comes before a wait.
     pub(super) planned_through: bool,
     pub(super) look_again_after: SignedDuration,
+    /// Which way the versions go.
+    pub(super) heading: Heading,
     /// The ids of all proposals, those that are held included.
     proposals: BTreeSet<String>,
     steps: Vec<Step>,
     update: Option<Step>,
+    /// What the disruptive step among them, if there is one, is remembered as.
+    disruption: Option<Disruption>,
     report: Vec<ReportEntry>,
     standings: Vec<(Topic, Standing, String)>,
 }
@@ -92,14 +96,16 @@ impl<'a> Draft<'a> {
             last_update: status.and_then(|status| status.last_update.clone()),
             failures: status.map(|status| status.failures.clone()).unwrap_or_default(),
             deletion: status.and_then(|status| status.deletion.clone()),
-            focus: attention(cluster),
+            focus: attention_to(cluster),
             enterable: false,
             deleted: false,
             planned_through: false,
             look_again_after: STEADY,
+            heading: Heading::Forward,
             proposals: BTreeSet::new(),
             steps: Vec::new(),
             update: None,
+            disruption: None,
             report: Vec::new(),
             standings: Vec::new(),
         };
@@ -142,6 +148,10 @@ impl<'a> Draft<'a> {
         // can be lost with a crash.
         if self.versions.control_plane.is_some_and(|before| before < present.version) {
             self.versions.upgrade_completed_at = Some(Time(self.now));
+        }
+        // An upgrade that was undone cannot be undone again.
+        if self.versions.control_plane.is_some_and(|before| before > present.version) {
+            self.versions.upgrade_completed_at = None;
         }
         self.versions.created_at.get_or_insert(present.version);
         self.versions.control_plane = Some(present.version);

@@ -4,15 +4,16 @@ use fleet_api::{
     labels,
     names::{client_token, content_hash},
     step::{Action, Expectation, Step},
-    v1alpha1::StepFailure,
+    v1alpha1::{Disruption, StepFailure},
 };
 use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Draft, Standing, Topic, rounded};
 use crate::{
-    cluster::{begins_update, flight, memory},
+    cluster::{begins_update, disturbs, flight, memory},
     report::{Code, Who, entry, entry_with_hint},
-    windows::{self, Closed, Permission},
+    windows::{self, Change, Closed, Permission},
 };
 
 /// A step before it has a token.
@@ -51,7 +52,8 @@ impl Draft<'_> {
                 return Proposed::Held;
             }
         }
-        if disruptive && !self.may_disturb(&summary, minutes, topics) {
+        let change = disruptive.then(|| disturbs::change_of(self, &action)).flatten();
+        if disruptive && !self.may_disturb(&summary, disturbs::part(self, &action), minutes, topics) {
             return Proposed::Held;
         }
         let begins = begins_update(&action);
@@ -79,6 +81,9 @@ impl Draft<'_> {
             attempt,
         };
         self.standings.extend(topics.iter().map(|topic| (*topic, Standing::InProgress, summary.clone())));
+        if let Some(change) = change {
+            self.disruption = Some(Disruption { change, at: Time(self.now) });
+        }
         if begins {
             self.update = Some(step);
         } else {
@@ -130,10 +135,11 @@ impl Draft<'_> {
         false
     }
 
-    /// True when a window is open and long enough; otherwise reports when the next one opens.
-    fn may_disturb(&mut self, summary: &str, minutes: i64, topics: &[Topic]) -> bool {
+    /// True when a window is open and long enough, and nothing else holds the change; otherwise reports when the next
+    /// chance is.
+    fn may_disturb(&mut self, summary: &str, change: Change, minutes: i64, topics: &[Topic]) -> bool {
         let maintenance = self.cluster.spec.maintenance.as_ref();
-        let (at, why) = match windows::permission(maintenance, self.now, minutes) {
+        let (at, why) = match windows::permission_for(maintenance, change, self.now, minutes) {
             Ok(Permission::Now { .. }) => return true,
             Ok(Permission::Later { at, why }) => (at, why),
             Err(error) => {
@@ -149,18 +155,18 @@ impl Draft<'_> {
                 return false;
             }
         };
-        let (code, cause) = match why {
-            Closed::OutsideWindows => (Code::WaitingForWindow, "no maintenance window is open".to_owned()),
-            Closed::TooLittleLeft { until } => (
-                Code::WaitingForWindow,
-                format!(
-                    "the open window closes at {} and the step takes about {minutes} min",
-                    rounded(until)
-                ),
-            ),
-            Closed::Frozen { reason, to } => {
-                (Code::Frozen, format!("a freeze holds up to and with {to} ({reason})"))
-            }
+        let code = match &why {
+            Closed::Frozen { .. } => Code::Frozen,
+            Closed::PutOff { .. } => Code::PutOff,
+            Closed::TooSoon { .. } => Code::TooSoon,
+            Closed::OutsideWindows
+            | Closed::NotChosen
+            | Closed::TooLittleLeft { .. }
+            | Closed::PastLatestStart { .. } => Code::WaitingForWindow,
+        };
+        let cause = match &why {
+            Closed::TooLittleLeft { .. } => format!("{why}, which takes about {minutes} min"),
+            _ => why.to_string(),
         };
         match at {
             Some(at) => {

@@ -1,4 +1,5 @@
-//! A sandbox of the test's own, driven by the built programs as somebody at a terminal would.
+//! A sandbox of a test's own, driven by the built programs as somebody at a terminal would.
+#![expect(clippy::unwrap_used, reason = "what cannot go on ends its test")]
 
 use std::{
     io::{Read as _, Write as _},
@@ -23,6 +24,7 @@ pub struct World {
 }
 
 impl World {
+    /// The programs that were built, and no sandbox yet.
     pub fn new(kubectl: PathBuf) -> Self {
         let root = root();
         let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root.join("target"), PathBuf::from);
@@ -141,11 +143,22 @@ impl World {
 
     /// One call of the emulator's control API.
     pub fn emulator(&self, method: &str, path: &str) -> String {
+        self.tell_emulator(method, path, "")
+    }
+
+    /// Plans something to go wrong in the emulator.
+    pub fn plan_fault(&self, fault: &Value) {
+        self.tell_emulator("POST", "faults", &fault.to_string());
+    }
+
+    fn tell_emulator(&self, method: &str, path: &str, body: &str) -> String {
         let environment = self.must(&["sandbox", "env"]);
         let address = environment.split("http://").nth(1).unwrap().split('\'').next().unwrap().to_owned();
         let mut stream = TcpStream::connect(&address).unwrap();
         let request = format!(
-            "{method} /_emulator/{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            "{method} /_emulator/{path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
         );
         stream.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -200,4 +213,18 @@ fn cache() -> PathBuf {
     std::env::var_os("XDG_CACHE_HOME")
         .map(PathBuf::from)
         .unwrap_or_else(|| PathBuf::from(std::env::var_os("HOME").unwrap()).join(".cache"))
+}
+
+/// Copies a folder with everything in it.
+pub fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        let target = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &target);
+        } else {
+            std::fs::copy(entry.path(), target).unwrap();
+        }
+    }
 }

@@ -1,0 +1,446 @@
+//! How far a rollout is: waves, members, soak clocks, gates.
+
+use std::collections::BTreeMap;
+
+use fleet_api::v1alpha1::{
+    Evidence, GateStatus, MemberCounts, MemberState, MoveStage, ReportEntry, Rollout, RolloutMember,
+    RolloutPhase, Run, TenantCluster, Wave,
+};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::{moment, plan::to};
+use crate::{
+    output::cut,
+    printer::{Tone, plain, short_duration, table, toned},
+};
+
+/// How many members are shown one by one, unless all were asked for.
+const MEMBERS: usize = 40;
+
+/// How far a rollout is.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct RolloutView {
+    pub(crate) name: String,
+    /// What its members move to, for people.
+    pub(crate) target: String,
+    pub(crate) run: Run,
+    pub(crate) phase: RolloutPhase,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) wave: Option<String>,
+    pub(crate) author: String,
+    pub(crate) plan_hash: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) started_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) ended_at: Option<Timestamp>,
+    pub(crate) counts: MemberCounts,
+    pub(crate) waves: Vec<WaveView>,
+    pub(crate) members: Vec<MemberLine>,
+    /// Why nothing moves, or what is waited for.
+    pub(crate) report: Vec<ReportEntry>,
+}
+
+/// A wave.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct WaveView {
+    pub(crate) name: String,
+    pub(crate) counts: MemberCounts,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) began_at: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) passed_at: Option<Timestamp>,
+    pub(crate) gates: Vec<GateLine>,
+}
+
+/// A gate.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct GateLine {
+    pub(crate) name: String,
+    /// `before` or `after` the wave.
+    pub(crate) stands: &'static str,
+    pub(crate) open: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) opened_at: Option<Timestamp>,
+    pub(crate) message: String,
+    pub(crate) votes: Vec<String>,
+}
+
+/// A member.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct MemberLine {
+    pub(crate) tenant: String,
+    pub(crate) wave: String,
+    pub(crate) state: MemberState,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) since: Option<Timestamp>,
+    pub(crate) slot: Timestamp,
+    pub(crate) attempt: i32,
+    /// How long it has been seen healthy, in seconds, and for how long it has to be.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) soak: Option<SoakClock>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) rollback_until: Option<Timestamp>,
+    pub(crate) message: String,
+    pub(crate) blockers: Vec<ReportEntry>,
+}
+
+/// A clock that runs while a member is seen healthy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct SoakClock {
+    pub(crate) seconds: i64,
+    pub(crate) of: i64,
+}
+
+impl RolloutView {
+    pub(crate) fn of(rollout: &Rollout, members: &[RolloutMember], clusters: &[TenantCluster]) -> Self {
+        let status = rollout.status.clone().unwrap_or_default();
+        let uid = rollout.metadata.uid.as_deref().unwrap_or_default();
+        let by_name: BTreeMap<&str, &TenantCluster> = clusters
+            .iter()
+            .filter_map(|cluster| Some((cluster.metadata.name.as_deref()?, cluster)))
+            .collect();
+        let waves: Vec<&str> = rollout.spec.waves.iter().map(|wave| wave.name.as_str()).collect();
+        let mut lines: Vec<MemberLine> = members
+            .iter()
+            .map(|member| {
+                let wave = rollout.spec.waves.iter().find(|wave| wave.name == member.spec.wave);
+                MemberLine::of(member, wave, by_name.get(member.spec.cluster.as_str()).copied(), uid)
+            })
+            .collect();
+        let place = |line: &MemberLine| waves.iter().position(|wave| *wave == line.wave);
+        lines.sort_by(|a, b| (place(a), a.slot, &a.tenant).cmp(&(place(b), b.slot, &b.tenant)));
+        Self {
+            name: rollout.metadata.name.clone().unwrap_or_default(),
+            target: to(&rollout.spec.target),
+            run: rollout.spec.run,
+            phase: status.phase,
+            wave: status.wave,
+            author: rollout.spec.author.clone(),
+            plan_hash: rollout.spec.plan_hash.clone(),
+            started_at: status.started_at.map(|at| at.0),
+            ended_at: status.ended_at.map(|at| at.0),
+            counts: status.counts,
+            waves: rollout.spec.waves.iter().map(|wave| WaveView::of(wave, &status.waves)).collect(),
+            members: lines,
+            report: status.report,
+        }
+    }
+
+    /// How far it is, for people. Members that wait or are done are shown one by one only where there are few, or with
+    /// `all`.
+    pub(crate) fn to_text(&self, all: bool, now: Timestamp) -> String {
+        let mut parts = vec![self.headline(now)];
+        parts.push(table(
+            &[
+                "wave", "members", "waiting", "moving", "soaking", "done", "failed", "back", "left out",
+                "began", "passed",
+            ],
+            self.waves.iter().map(WaveView::row).collect(),
+        ));
+        let gates: Vec<Vec<String>> = self.waves.iter().flat_map(WaveView::gate_rows).collect();
+        if !gates.is_empty() {
+            parts.push(table(&["gate", "stands", "state", "what"], gates));
+        }
+        let few = all || self.members.len() <= MEMBERS;
+        let quiet = |line: &&MemberLine| matches!(line.state, MemberState::Pending | MemberState::Succeeded);
+        let shown: Vec<&MemberLine> = self.members.iter().filter(|line| few || !quiet(line)).collect();
+        if !shown.is_empty() {
+            parts.push(table(
+                &["tenant", "wave", "state", "since", "soak", "slot", "what"],
+                shown.iter().map(|line| line.row(all, now)).collect(),
+            ));
+        }
+        let hidden = self.members.len() - shown.len();
+        if hidden > 0 {
+            parts.push(format!(
+                "{hidden} members that wait or are done are not shown: `-o wide` shows every one"
+            ));
+        }
+        let report: Vec<String> = self.report.iter().map(reason).collect();
+        if !report.is_empty() {
+            parts.push(report.join("\n"));
+        }
+        parts.join("\n\n")
+    }
+
+    fn headline(&self, now: Timestamp) -> String {
+        let MemberCounts { members, waiting, moving, soaking, succeeded, failed, left_out, rolled_back } =
+            self.counts;
+        let counts = [
+            (succeeded, "done", Tone::Good),
+            (soaking, "soaking", Tone::Good),
+            (moving, "moving", Tone::Busy),
+            (waiting, "waiting", Tone::Plain),
+            (failed, "failed", Tone::Bad),
+            (rolled_back, "rolled back", Tone::Bad),
+            (left_out, "left out", Tone::Faint),
+        ];
+        let counts: Vec<String> = counts
+            .iter()
+            .filter(|(count, ..)| *count > 0)
+            .map(|(count, noun, tone)| toned(format!("{count} {noun}"), *tone))
+            .collect();
+        let noun = if members == 1 { "member" } else { "members" };
+        let told = if counts.is_empty() { String::new() } else { format!(": {}", counts.join(", ")) };
+        let time = match (self.started_at, self.ended_at) {
+            (Some(started), Some(ended)) => {
+                format!(", ended {} after {}", moment(ended), short_duration(started.duration_until(ended)))
+            }
+            (Some(started), None) => format!(", for {}", short_duration(started.duration_until(now))),
+            (None, _) => String::new(),
+        };
+        let wave = self.wave.as_ref().map(|wave| format!(", wave {}", plain(wave))).unwrap_or_default();
+        format!(
+            "rollout {} {} is {}{wave}{time}\n{members} {noun}{told}\nplan {} by {}",
+            toned(plain(&self.name), Tone::Strong),
+            self.target,
+            toned(phase(self.phase), tone(self.phase)),
+            self.plan_hash,
+            plain(&self.author),
+        )
+    }
+}
+
+/// A reason for people: what, who can act, and how.
+pub(crate) fn reason(entry: &ReportEntry) -> String {
+    let ReportEntry { code, message, who, hint } = entry;
+    let tone = if hint.is_some() { Tone::Bad } else { Tone::Busy };
+    let who = if who == "nobody" { "passes by itself".to_owned() } else { format!("{who} can act") };
+    let hint = hint.as_ref().map(|hint| format!("\n  {} {}", toned("hint:", Tone::Busy), plain(hint)));
+    format!("{} ({who}): {}{}", toned(code, tone), plain(message), hint.unwrap_or_default())
+}
+
+/// A phase in words.
+pub(crate) const fn phase(phase: RolloutPhase) -> &'static str {
+    match phase {
+        RolloutPhase::Planned => "planned",
+        RolloutPhase::Running => "running",
+        RolloutPhase::WaitingForGate => "waiting for a gate",
+        RolloutPhase::Paused => "paused",
+        RolloutPhase::Stopped => "stopped",
+        RolloutPhase::RollingBack => "rolling back",
+        RolloutPhase::Completed => "completed",
+        RolloutPhase::Aborted => "aborted",
+        RolloutPhase::RolledBack => "rolled back",
+    }
+}
+
+/// How a phase is coloured.
+pub(crate) const fn tone(phase: RolloutPhase) -> Tone {
+    match phase {
+        RolloutPhase::Completed => Tone::Good,
+        RolloutPhase::Running | RolloutPhase::WaitingForGate | RolloutPhase::Paused => Tone::Busy,
+        RolloutPhase::Stopped | RolloutPhase::RollingBack | RolloutPhase::RolledBack => Tone::Bad,
+        RolloutPhase::Planned | RolloutPhase::Aborted => Tone::Plain,
+    }
+}
+
+impl WaveView {
+    fn of(wave: &Wave, statuses: &[fleet_api::v1alpha1::WaveStatus]) -> Self {
+        let status = statuses.iter().find(|status| status.name == wave.name).cloned().unwrap_or_default();
+        let gate = |name: &str, stands| {
+            let found = status.gates.iter().find(|gate| gate.name == name);
+            GateLine::of(name, stands, found)
+        };
+        let before = wave.before.iter().map(|one| gate(&one.name, "before"));
+        let after = wave.after.iter().map(|one| gate(&one.name, "after"));
+        Self {
+            name: wave.name.clone(),
+            counts: status.counts,
+            began_at: status.began_at.as_ref().map(|at| at.0),
+            passed_at: status.passed_at.as_ref().map(|at| at.0),
+            gates: before.chain(after).collect(),
+        }
+    }
+
+    fn row(&self) -> Vec<String> {
+        let MemberCounts { members, waiting, moving, soaking, succeeded, failed, left_out, rolled_back } =
+            self.counts;
+        let or_dash = |at: Option<Timestamp>| at.map_or_else(|| "-".to_owned(), moment);
+        let mut row = vec![plain(&self.name)];
+        row.extend(
+            [members, waiting, moving, soaking, succeeded, failed, rolled_back, left_out]
+                .map(|n| n.to_string()),
+        );
+        row.extend([or_dash(self.began_at), or_dash(self.passed_at)]);
+        row
+    }
+
+    fn gate_rows(&self) -> Vec<Vec<String>> {
+        let rows = self.gates.iter().map(|gate| {
+            let state = if gate.open { toned("open", Tone::Good) } else { toned("closed", Tone::Busy) };
+            let votes =
+                if gate.votes.is_empty() { String::new() } else { format!(" ({})", gate.votes.join(", ")) };
+            vec![
+                plain(&gate.name),
+                format!("{} {}", gate.stands, plain(&self.name)),
+                state,
+                format!("{}{}", plain(&gate.message), plain(&votes)),
+            ]
+        });
+        rows.collect()
+    }
+}
+
+impl GateLine {
+    fn of(name: &str, stands: &'static str, status: Option<&GateStatus>) -> Self {
+        Self {
+            name: name.to_owned(),
+            stands,
+            open: status.is_some_and(|status| status.opened_at.is_some()),
+            opened_at: status.and_then(|status| status.opened_at.as_ref()).map(|at| at.0),
+            message: status.map_or_else(|| "not looked at yet".to_owned(), |status| status.message.clone()),
+            votes: status.map(|status| status.votes.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl MemberLine {
+    fn of(
+        member: &RolloutMember,
+        wave: Option<&Wave>,
+        cluster: Option<&TenantCluster>,
+        rollout_uid: &str,
+    ) -> Self {
+        let status = member.status.clone().unwrap_or_default();
+        let soak = wave.and_then(|wave| wave.soak).filter(|_| status.state == MemberState::Soaking);
+        let evidence = cluster.and_then(|cluster| evidence_of(cluster, rollout_uid));
+        Self {
+            tenant: member.spec.tenant.clone(),
+            wave: member.spec.wave.clone(),
+            state: status.state,
+            since: status.since.map(|at| at.0),
+            slot: member.spec.slot.0,
+            attempt: status.attempt,
+            soak: soak.map(|soak| SoakClock {
+                seconds: evidence.map_or(0, |evidence| evidence.healthy_seconds),
+                of: soak.0 * 60,
+            }),
+            rollback_until: status.rollback_until.map(|at| at.0),
+            message: status.message,
+            blockers: status.blockers,
+        }
+    }
+
+    fn row(&self, whole: bool, now: Timestamp) -> Vec<String> {
+        let tone = match self.state {
+            MemberState::Succeeded | MemberState::Soaking => Tone::Good,
+            MemberState::Preflight | MemberState::Upgrading | MemberState::Verifying => Tone::Busy,
+            MemberState::Failed | MemberState::RollingBack | MemberState::RolledBack => Tone::Bad,
+            MemberState::Pending | MemberState::Skipped => Tone::Plain,
+        };
+        let soak = self.soak.map(|clock| {
+            let told = |seconds| short_duration(SignedDuration::from_secs(seconds));
+            format!("{} of {}", told(clock.seconds), told(clock.of))
+        });
+        let message = plain(&self.message);
+        vec![
+            plain(&self.tenant),
+            plain(&self.wave),
+            toned(format!("{:?}", self.state), tone),
+            self.since.map_or_else(|| "-".to_owned(), |since| short_duration(since.duration_until(now))),
+            soak.unwrap_or_else(|| "-".to_owned()),
+            moment(self.slot),
+            if whole { message } else { cut(&message, 72) },
+        ]
+    }
+}
+
+/// What was seen of a cluster under the rollout's present move.
+fn evidence_of<'a>(cluster: &'a TenantCluster, rollout_uid: &str) -> Option<&'a Evidence> {
+    let wanted = cluster.spec.rollout.as_ref().filter(|wanted| wanted.rollout_uid == rollout_uid)?;
+    let evidence = cluster.status.as_ref()?.evidence.as_ref()?;
+    (evidence.move_id == wanted.id && evidence.stage == MoveStage::Go).then_some(evidence)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_rollout_shows_its_waves_gates_soak_clocks_and_what_holds_it() {
+        let rollout: Rollout = serde_json::from_value(json!({
+            "apiVersion": "tenantfleet.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "up", "uid": "r"},
+            "spec": {
+                "target": {"kubernetes": "1.36"}, "author": "jane", "planHash": "0".repeat(64), "run": "Running",
+                "waves": [
+                    {"name": "first", "selector": {}, "soak": "24h"},
+                    {"name": "second", "selector": {}, "before": [{"name": "sign-off", "approval": {"roles": ["security"]}}]},
+                ],
+            },
+            "status": {
+                "phase": "Running", "wave": "first", "startedAt": "2026-11-24T12:00:00Z",
+                "counts": {"members": 2, "soaking": 1, "waiting": 1},
+                "waves": [{"name": "first", "counts": {"members": 1, "soaking": 1}, "beganAt": "2026-11-24T12:00:00Z"}],
+                "report": [{"code": "Soaking", "message": "acme soaks", "who": "nobody"}],
+            },
+        }))
+        .unwrap();
+        let member = |tenant: &str, wave: &str, status: serde_json::Value| -> RolloutMember {
+            serde_json::from_value(json!({
+                "apiVersion": "tenantfleet.dev/v1alpha1", "kind": "RolloutMember", "metadata": {"name": format!("up.{tenant}")},
+                "spec": {
+                    "rollout": "up", "tenant": tenant, "cluster": tenant, "clusterUid": "c", "wave": wave, "from": "1.35",
+                    "slot": "2026-11-24T12:00:00Z",
+                },
+                "status": status,
+            }))
+            .unwrap()
+        };
+        let members = [
+            member("zorg", "second", json!({"message": "waits for wave first"})),
+            member(
+                "acme",
+                "first",
+                json!({"state": "Soaking", "since": "2026-11-24T13:00:00Z", "message": "healthy"}),
+            ),
+        ];
+        let cluster = |move_id: &str| -> TenantCluster {
+            serde_json::from_value(json!({
+                "apiVersion": "tenantfleet.dev/v1alpha1", "kind": "TenantCluster", "metadata": {"name": "acme"},
+                "spec": {
+                    "tenant": "acme", "tenantUid": "t", "owner": {"team": "t", "contact": "c"}, "class": "c",
+                    "clusterName": "acme", "version": "1.36", "hardening": {"baseline": "b", "namespaces": ["acme"]},
+                    "rollout": {"rollout": "up", "rolloutUid": "r", "seq": 3, "id": "this", "stage": "Go"},
+                },
+                "status": {"evidence": {
+                    "moveId": move_id, "stage": "Go", "observedAt": "2026-11-24T15:00:00Z", "healthySeconds": 7260,
+                }},
+            }))
+            .unwrap()
+        };
+        let now = "2026-11-24T15:00:00Z".parse().unwrap();
+        let view = RolloutView::of(&rollout, &members, &[cluster("this")]);
+        let text = anstream::adapter::strip_str(&view.to_text(false, now)).to_string();
+        let expected = [
+            "rollout up to Kubernetes 1.36 is running, wave first, for 3h0m",
+            "2 members: 1 soaking, 1 waiting",
+            &format!("plan {} by jane", "0".repeat(64)),
+            "",
+            "WAVE    MEMBERS  WAITING  MOVING  SOAKING  DONE  FAILED  BACK  LEFT OUT  BEGAN              PASSED",
+            "first   1        0        0       1        0     0       0     0         2026-11-24 12:00Z  -",
+            "second  0        0        0       0        0     0       0     0         -                  -",
+            "",
+            "GATE      STANDS         STATE   WHAT",
+            "sign-off  before second  closed  not looked at yet",
+            "",
+            "TENANT  WAVE    STATE    SINCE  SOAK          SLOT               WHAT",
+            "acme    first   Soaking  2h0m   2h1m of 1d0h  2026-11-24 12:00Z  healthy",
+            "zorg    second  Pending  -      -             2026-11-24 12:00Z  waits for wave first",
+            "",
+            "Soaking (passes by itself): acme soaks",
+        ];
+        assert_eq!(text, expected.join("\n"));
+        // What was seen under another move runs no clock.
+        let other = RolloutView::of(&rollout, &members, &[cluster("another")]);
+        assert_eq!(other.members[0].soak, Some(SoakClock { seconds: 0, of: 86_400 }));
+    }
+}

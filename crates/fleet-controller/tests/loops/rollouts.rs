@@ -1,0 +1,156 @@
+//! A rollout on a real management cluster, under the permissions of the manifests: a vote, a condition, a member that is
+//! looked at, moved, seen healthy and done, over a kill; and what the tenant's loop leaves alone meanwhile.
+
+use std::sync::Arc;
+
+use fleet_api::{
+    labels,
+    v1alpha1::{MemberState, MoveStage, Rollout, RolloutMember, RolloutPhase, TenantCluster},
+};
+use kube::{
+    Api, ResourceExt as _,
+    api::{Patch, PatchParams, PostParams},
+};
+use local_control_plane::Minor;
+use serde_json::json;
+
+use crate::{
+    admission::rollout,
+    life::{get, is_ready, stand_behind},
+    process::{Options, PLAIN, Process},
+    support::{Hub, fleet, quick_cloud, tenant, until},
+};
+
+fn member(cluster: &TenantCluster) -> RolloutMember {
+    serde_json::from_value(json!({
+        "apiVersion": "tenantfleet.dev/v1alpha1", "kind": "RolloutMember", "metadata": { "name": "to-136-acme" },
+        "spec": {
+            "rollout": "to-136", "tenant": "acme", "cluster": "acme", "clusterUid": cluster.uid(), "wave": "canary",
+            "from": "1.35", "slot": "2026-01-01T00:00:00Z",
+        },
+    }))
+    .unwrap()
+}
+
+async fn member_is(hub: &Hub, what: &str, wanted: impl Fn(&RolloutMember) -> bool) -> RolloutMember {
+    let api: Api<RolloutMember> = Api::all(hub.admin.clone());
+    until(what, || async { api.get_opt("to-136-acme").await.unwrap().filter(|member| wanted(member)) }).await
+}
+
+fn state(member: &RolloutMember) -> MemberState {
+    member.status.as_ref().map(|status| status.state).unwrap_or_default()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_moves_a_tenant_by_its_evidence_and_survives_a_kill() {
+    let hub = Hub::start().await;
+    let mut plane = hub.plane.etcd.control_plane("tenant", Minor::V1_35).await.unwrap();
+    let cloud = quick_cloud();
+    hub.apply(&fleet(3)).await;
+    let channel = json!({ "spec": { "versions": [{ "version": "1.35" }], "upgrades": "Rollout" } });
+    let channels: Api<fleet_api::v1alpha1::VersionChannel> = Api::all(hub.admin.clone());
+    channels.patch("stable", &PatchParams::default(), &Patch::Merge(&channel)).await.unwrap();
+    hub.apply(&tenant("acme", "eks")).await;
+    stand_behind(&hub, &cloud, &plane).await;
+    let controller = Process::start(&hub.controller, Arc::new(cloud.clone()), PLAIN);
+    hub.tenant_is("acme", "the tenant is ready", is_ready).await;
+
+    // The channel moves on, and the tenant stays.
+    let next = json!({ "spec": { "versions": [{ "version": "1.35" }, { "version": "1.36" }] } });
+    channels.patch("stable", &PatchParams::default(), &Patch::Merge(&next)).await.unwrap();
+
+    let cluster = hub.clusters().get("acme").await.unwrap();
+    let wave = json!({
+        "name": "canary", "selector": {},
+        "before": [{ "name": "proven", "condition": "cluster.status.baseline.probes.fail == 0" }],
+    });
+    let author = "kubernetes-admin";
+    let rollouts: Api<Rollout> = Api::all(hub.admin.clone());
+    let written = until("the rollout is taken", || async {
+        // Whoever the admin is, they are the author.
+        let as_author = |author: &str| rollout(author, &wave);
+        match rollouts.create(&PostParams::default(), &as_author(author)).await {
+            Ok(written) => Some(written),
+            Err(_) => {
+                let me: k8s_openapi::api::authentication::v1::SelfSubjectReview = Api::all(hub.admin.clone())
+                    .create(&PostParams::default(), &Default::default())
+                    .await
+                    .unwrap();
+                let me = me.status.unwrap().user_info.unwrap().username.unwrap();
+                rollouts.create(&PostParams::default(), &as_author(&me)).await.ok()
+            }
+        }
+    })
+    .await;
+    let members: Api<RolloutMember> = Api::all(hub.admin.clone());
+    members.create(&PostParams::default(), &member(&cluster)).await.unwrap();
+
+    member_is(&hub, "the member begins", |member| state(member) == MemberState::Upgrading).await;
+    until("the cloud has the next minor", || async {
+        let clusters = cloud.clusters();
+        clusters.first().is_some_and(|cluster| cluster.version.to_string() == "1.36").then_some(())
+    })
+    .await;
+    // Killed in the middle, and another process takes over.
+    controller.kill();
+    plane.restart_as(Minor::V1_36).await.unwrap();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let address = listener.local_addr().unwrap();
+    let again = Process::start(
+        &hub.controller,
+        Arc::new(cloud.clone()),
+        Options { listener: Some(listener), ..PLAIN },
+    );
+    let done = member_is(&hub, "the member is done", |member| state(member) == MemberState::Succeeded).await;
+    assert_eq!(done.status.as_ref().unwrap().attempt, 1, "{:?}", done.status);
+    let over = until("the rollout is complete", || async {
+        let rollout = rollouts.get("to-136").await.unwrap();
+        let phase = rollout.status.as_ref().map(|status| status.phase);
+        (phase == Some(RolloutPhase::Completed)).then_some(rollout)
+    })
+    .await;
+    let status = over.status.as_ref().unwrap();
+    assert_eq!((status.counts.succeeded, status.counts.members), (1, 1), "{status:?}");
+    assert!(status.waves[0].gates[0].opened_at.is_some(), "{status:?}");
+
+    let cluster = hub
+        .cluster_is("acme", "the tenant was composed at its new minor", |cluster| {
+            cluster.spec.version.to_string() == "1.36"
+        })
+        .await;
+    let wanted = cluster.spec.rollout.as_ref().unwrap();
+    assert_eq!((wanted.stage, Some(&wanted.rollout_uid)), (MoveStage::Go, written.uid().as_ref()));
+    let evidence = cluster.status.as_ref().unwrap().evidence.as_ref().unwrap();
+    assert!(evidence.arrived && evidence.healthy && evidence.move_id == wanted.id, "{evidence:?}");
+    let owners: Vec<String> = cluster
+        .managed_fields()
+        .iter()
+        .filter(|entry| entry.subresource.is_none())
+        .filter(|entry| {
+            let fields = serde_json::to_value(&entry.fields_v1).unwrap();
+            fields.pointer("/f:spec/f:rollout").is_some()
+        })
+        .filter_map(|entry| entry.manager.clone())
+        .collect();
+    assert_eq!(owners, [labels::ROLLOUT_MANAGER], "one manager owns the move");
+    let metrics = get(address, "/metrics").await;
+    assert!(metrics.contains(r#"fleet_rollouts{phase="Completed"} 1"#), "{metrics}");
+    assert!(!metrics.contains("fleet_rollout_members{"), "what is over is told of no longer");
+
+    // At rest nothing is written any more, by whichever loop.
+    let versions = || async {
+        let rollout = rollouts.get("to-136").await.unwrap().resource_version();
+        let member = members.get("to-136-acme").await.unwrap().resource_version();
+        let cluster = hub.clusters().get("acme").await.unwrap().resource_version();
+        (rollout, member, cluster)
+    };
+    hub.tenant_is("acme", "the tenant is ready on its new minor", is_ready).await;
+    again.stop().await;
+    let before = versions().await;
+    let reads = cloud.reads();
+    let quiet = Process::start(&hub.controller, Arc::new(cloud.clone()), PLAIN);
+    until("the quiet controller has looked", || async { (cloud.reads() > reads).then_some(()) }).await;
+    quiet.stop().await;
+    assert_eq!(versions().await, before, "a rollout that is over costs nothing");
+}

@@ -1,0 +1,227 @@
+//! One instant query to a Prometheus server.
+//!
+//! The URL comes from a rollout's spec. Whoever may write one must not make the controller ask addresses that only the
+//! controller reaches: the addresses behind the URL are judged at every connect, no redirect is followed, and of the
+//! answer only whether its samples are 0 is ever told.
+
+use std::{net::IpAddr, time::Duration};
+
+use bytes::Bytes;
+use http::{Request, Uri, header};
+use http_body_util::{BodyExt as _, Empty, Limited};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+
+use crate::remote::{AddressError, Addresses, GuardedResolver, crypto_provider};
+
+/// How long a query may take.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// The longest answer in bytes.
+const ANSWER: usize = 1024 * 1024;
+
+/// A query that could not be made. It opens no gate, and fails none.
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// The URL is none that may be asked.
+    #[error("the URL cannot be asked: {0}")]
+    Url(&'static str),
+    /// The address is one that may not be asked.
+    #[error("the URL cannot be asked")]
+    Address(#[source] AddressError),
+    /// The system's certificate authorities cannot be read.
+    #[error("TLS cannot be set up")]
+    Tls(#[source] std::io::Error),
+    /// Nobody answered.
+    #[error("Prometheus does not answer")]
+    Transport(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// No answer in time.
+    #[error("Prometheus does not answer within {} s", PATIENCE.as_secs())]
+    Timeout,
+    /// The answer is an error.
+    #[error("Prometheus answers with {status}")]
+    Refused {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The answer is none that Prometheus gives to an instant query.
+    #[error("the answer is none of an instant query: {0}")]
+    Garbage(&'static str),
+}
+
+/// Asks a query, and tells whether there is a result of which every sample is not 0, and how many samples there are.
+///
+/// # Errors
+/// The query could not be made.
+pub async fn query(url: &str, query: &str, addresses: Addresses) -> Result<(bool, usize), QueryError> {
+    let uri = uri_of(url, query, addresses)?;
+    let mut tcp = HttpConnector::new_with_resolver(GuardedResolver { addresses });
+    tcp.enforce_http(false);
+    tcp.set_connect_timeout(Some(PATIENCE));
+    let builder = hyper_rustls::HttpsConnectorBuilder::new();
+    let builder = if uri.scheme() == Some(&http::uri::Scheme::HTTPS) {
+        builder.with_provider_and_native_roots(crypto_provider()).map_err(QueryError::Tls)?
+    } else {
+        // Without TLS nobody has to be trusted, and the machine need not have any authorities.
+        builder.with_tls_config(without_roots()?)
+    };
+    let https = builder.https_or_http().enable_http1().wrap_connector(tcp);
+    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(https);
+    let request = Request::get(uri)
+        .header(header::ACCEPT, "application/json")
+        .body(Empty::new())
+        .map_err(|error| QueryError::Transport(Box::new(error)))?;
+    let ask = async {
+        let response =
+            client.request(request).await.map_err(|error| QueryError::Transport(Box::new(error)))?;
+        let status = response.status();
+        if !status.is_success() {
+            return Err(QueryError::Refused { status: status.as_u16() });
+        }
+        let body = Limited::new(response.into_body(), ANSWER).collect().await;
+        Ok(body.map_err(QueryError::Transport)?.to_bytes())
+    };
+    let body = tokio::time::timeout(PATIENCE, ask).await.map_err(|_| QueryError::Timeout)??;
+    let answer = serde_json::from_slice(&body).map_err(|_| QueryError::Garbage("it is no JSON"))?;
+    judge(&answer)
+}
+
+fn without_roots() -> Result<rustls::ClientConfig, QueryError> {
+    Ok(rustls::ClientConfig::builder_with_provider(crypto_provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| QueryError::Tls(std::io::Error::other(error)))?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth())
+}
+
+/// The address of the query API behind a server's URL, which may have a path of its own.
+fn uri_of(url: &str, query: &str, addresses: Addresses) -> Result<Uri, QueryError> {
+    let base: Uri = url.parse().map_err(|_| QueryError::Url("it is no URL"))?;
+    let (Some(scheme), Some(authority)) = (base.scheme_str(), base.authority()) else {
+        return Err(QueryError::Url("it is no URL"));
+    };
+    if scheme != "https" && scheme != "http" {
+        return Err(QueryError::Url("it is neither https nor http"));
+    }
+    if authority.as_str().contains('@') {
+        return Err(QueryError::Url("it names a user"));
+    }
+    if base.query().is_some() {
+        return Err(QueryError::Url("it has a query of its own"));
+    }
+    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
+    if let Ok(address) = host.parse::<IpAddr>() {
+        addresses.check(address).map_err(QueryError::Address)?;
+    }
+    let path = base.path().trim_end_matches('/');
+    let query = utf8_percent_encode(query, NON_ALPHANUMERIC);
+    format!("{scheme}://{authority}{path}/api/v1/query?query={query}")
+        .parse()
+        .map_err(|_| QueryError::Url("it is no URL"))
+}
+
+fn judge(answer: &Value) -> Result<(bool, usize), QueryError> {
+    if answer.get("status").and_then(Value::as_str) != Some("success") {
+        return Err(QueryError::Garbage("its status is not `success`"));
+    }
+    let result = answer.pointer("/data/result").and_then(Value::as_array);
+    let result = result.ok_or(QueryError::Garbage("it has no result"))?;
+    let samples: Vec<&Value> = match answer.pointer("/data/resultType").and_then(Value::as_str) {
+        Some("scalar") => result.get(1).into_iter().collect(),
+        Some("vector") => result.iter().filter_map(|series| series.pointer("/value/1")).collect(),
+        _ => return Err(QueryError::Garbage("it is neither a scalar nor a vector")),
+    };
+    let number = |sample: &&Value| sample.as_str().and_then(|text| text.parse::<f64>().ok());
+    let passes =
+        samples.iter().all(|sample| number(sample).is_some_and(|value| value != 0.0 && !value.is_nan()));
+    Ok((passes && !samples.is_empty(), samples.len()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_result_passes_when_it_is_there_and_nothing_in_it_is_zero() {
+        let vector = |values: &[&str]| {
+            let result: Vec<Value> =
+                values.iter().map(|value| json!({ "metric": {}, "value": [1.0, value] })).collect();
+            json!({ "status": "success", "data": { "resultType": "vector", "result": result } })
+        };
+        let table = [
+            (vector(&["1"]), Some((true, 1))),
+            (vector(&["1", "0"]), Some((false, 2))),
+            (vector(&["NaN"]), Some((false, 1))),
+            (vector(&[]), Some((false, 0))),
+            (
+                json!({ "status": "success", "data": { "resultType": "scalar", "result": [1.0, "3"] } }),
+                Some((true, 1)),
+            ),
+            (json!({ "status": "success", "data": { "resultType": "matrix", "result": [] } }), None),
+            (json!({ "status": "error" }), None),
+            (json!([]), None),
+        ];
+        for (answer, passes) in table {
+            assert_eq!(judge(&answer).ok(), passes, "{answer}");
+        }
+    }
+
+    #[test]
+    fn only_addresses_that_everybody_reaches_are_asked() {
+        let uri = |url: &str| uri_of(url, "a < bool 1", Addresses::PUBLIC);
+        assert_eq!(
+            uri("https://prometheus.example.com/mimir/").unwrap().to_string(),
+            "https://prometheus.example.com/mimir/api/v1/query?query=a%20%3C%20bool%201"
+        );
+        for url in [
+            "http://169.254.169.254",
+            "http://[fd00:ec2::254]/",
+            "http://127.0.0.1:9090",
+            "https://10.0.0.1",
+            "https://user:secret@example.com",
+            "https://example.com/?a=b",
+            "file:///etc/passwd",
+            "example.com",
+        ] {
+            assert!(uri(url).is_err(), "{url}");
+        }
+    }
+
+    /// A server that gives one answer, and the request line that it was asked with.
+    async fn serve(answer: &'static str) -> (String, tokio::task::JoinHandle<String>) {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let served = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut asked = vec![0; 4096];
+            let read = stream.read(&mut asked).await.unwrap();
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8_lossy(&asked[..read]).lines().next().unwrap_or_default().to_owned()
+        });
+        (url, served)
+    }
+
+    #[tokio::test]
+    async fn a_query_is_one_request_and_a_redirect_is_not_followed() {
+        let body =
+            r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"1"]}]}}"#;
+        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        let (url, served) = serve(answer.leak()).await;
+        assert_eq!(query(&url, "up == 1", Addresses::LOCAL).await.unwrap(), (true, 1));
+        assert_eq!(served.await.unwrap(), "GET /api/v1/query?query=up%20%3D%3D%201 HTTP/1.1");
+        let away = "HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n";
+        let (url, served) = serve(away).await;
+        let refused = query(&url, "up", Addresses::LOCAL).await.unwrap_err();
+        assert!(matches!(refused, QueryError::Refused { status: 302 }), "{refused}");
+        served.await.unwrap();
+        // The name of this machine is judged when it is resolved.
+        let own = query("http://localhost:1", "up", Addresses::PUBLIC).await.unwrap_err();
+        assert!(matches!(own, QueryError::Transport(_)), "{own}");
+    }
+}

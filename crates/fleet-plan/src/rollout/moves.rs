@@ -1,0 +1,99 @@
+//! What is written into clusters: the move that a member's record stands for.
+//!
+//! A move is derived from the record as it was read, never from what is about to be written, so that every move that
+//! stands in a cluster stands for a record that was stored. It carries the record's `seq`: the management cluster refuses
+//! one that is older than what stands, so that a stale reader cannot take a decision back.
+
+use fleet_api::v1alpha1::{AddonChoice, MemberState, Move, MoveStage};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::{
+    scene::{Member, Scene, Target, after},
+    twist::Mutant,
+};
+
+/// The move to be set on a member's cluster, when it differs from what stands there.
+pub(super) fn due(scene: &Scene<'_>, member: &Member<'_>) -> Option<Move> {
+    if member.flaw.is_some() {
+        return None;
+    }
+    let cluster = member.cluster()?;
+    let wanted = wanted(scene, member)?;
+    let ours = cluster.current.filter(|current| current.rollout_uid == wanted.rollout_uid);
+    match ours {
+        // A newer record stands behind what is there: this one was read too early.
+        Some(current) if current.seq > wanted.seq => None,
+        Some(current) => {
+            let same = Move { seq: wanted.seq, ..current.clone() } == wanted;
+            (!same).then_some(wanted)
+        }
+        // Another rollout's move is in the way only while that rollout lasts. A member that has settled wants nothing any
+        // more, and takes nothing from a rollout that came after.
+        None => (cluster.taken_by.is_none() && !member.state().is_settled()).then_some(wanted),
+    }
+}
+
+/// The move that a member's record stands for. A record that is settled stands for the last one.
+fn wanted(scene: &Scene<'_>, member: &Member<'_>) -> Option<Move> {
+    let was = member.was();
+    let stage = match was.state {
+        MemberState::Pending => return None,
+        MemberState::Preflight => MoveStage::Prepare,
+        MemberState::Upgrading | MemberState::Verifying | MemberState::Soaking | MemberState::Succeeded => {
+            MoveStage::Go
+        }
+        MemberState::Skipped => was.offline_since.as_ref().map(|_| MoveStage::Go)?,
+        MemberState::Failed => match (&was.back_started_at, &was.started_at) {
+            (Some(_), _) => MoveStage::Back,
+            (None, Some(_)) => MoveStage::Go,
+            (None, None) => return None,
+        },
+        MemberState::RollingBack | MemberState::RolledBack => MoveStage::Back,
+    };
+    let mut wanted = Move {
+        rollout: scene.world.rollout.name.to_owned(),
+        rollout_uid: scene.world.rollout.uid.to_owned(),
+        seq: was.seq,
+        id: scene.move_id(was.attempt),
+        stage,
+        version: None,
+        baseline: None,
+        addons: Vec::new(),
+        hold_nodes_until: None,
+    };
+    match (scene.target, stage) {
+        (Target::Kubernetes(_), MoveStage::Back) => wanted.version = Some(member.spec().from),
+        (Target::Kubernetes(target), _) => wanted.version = Some(target),
+        (Target::Baseline(_), MoveStage::Back) => wanted.baseline.clone_from(&was.from_baseline),
+        (Target::Baseline(target), _) => wanted.baseline = Some(target.to_owned()),
+        (Target::Addons(_), MoveStage::Back) => {
+            wanted.addons = was.from_addons.iter().map(|addon| at(&addon.name, &addon.version)).collect();
+        }
+        (Target::Addons(target), _) => wanted.addons = target.to_vec(),
+    }
+    if stage == MoveStage::Go && !scene.twist.is(Mutant::NodesFollowAtOnce) {
+        wanted.hold_nodes_until = hold_nodes(scene, member);
+    }
+    Some(wanted)
+}
+
+fn at(name: &str, version: &str) -> AddonChoice {
+    AddonChoice {
+        name: name.to_owned(),
+        version: Some(version.to_owned()),
+        configuration: None,
+        role_arn: None,
+    }
+}
+
+/// Until when nodes stay at the old minor: counted from the arrival of the rest, and before that was seen from the
+/// beginning.
+fn hold_nodes(scene: &Scene<'_>, member: &Member<'_>) -> Option<Time> {
+    let hold = scene.spec().hold_nodes?;
+    if !matches!(scene.target, Target::Kubernetes(_)) {
+        return None;
+    }
+    let was = member.was();
+    let from = was.arrived_at.as_ref().or(was.started_at.as_ref())?;
+    Some(Time(after(from.0, hold.to_duration())))
+}

@@ -1,0 +1,148 @@
+//! How long a member takes, step by step, inside its windows.
+
+use fleet_api::{
+    eks::durations,
+    v1alpha1::{EksClass, Maintenance, RolloutTarget},
+};
+use jiff::{SignedDuration, Timestamp};
+
+use crate::{
+    rollout::expected_minutes,
+    windows::{self, Change, Permission, UnknownZone},
+};
+
+/// How long it takes until a member that has arrived has been seen healthy, in minutes. The controller looks at a cluster
+/// at least this often.
+pub(super) const VERIFY: i64 = 5;
+/// For how long EKS can roll a control plane back (user guide, "Roll back a cluster").
+pub(super) const ROLLBACK_DAYS: i64 = 7;
+
+/// The steps of a member's move, in their order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Work {
+    /// What has to be done until it has arrived, in minutes each. The first decides whether a window is long enough.
+    steps: Vec<i64>,
+    /// Whether the first one moves the control plane.
+    control_plane: bool,
+    /// What its nodes take, when they are held back and follow later.
+    held: i64,
+    /// What has to go back before the control plane can, in minutes.
+    back: i64,
+}
+
+/// When a move is expected to be where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Course {
+    /// When the first step ends.
+    pub(super) first: Timestamp,
+    /// When everything has arrived.
+    pub(super) arrived: Timestamp,
+}
+
+impl Work {
+    pub(super) fn of(
+        target: &RolloutTarget,
+        eks: Option<&EksClass>,
+        addons: usize,
+        hold: Option<i64>,
+    ) -> Self {
+        if target.kubernetes.is_none() {
+            return Self { steps: vec![expected_minutes(target)], control_plane: false, held: 0, back: 0 };
+        }
+        let addons = std::iter::repeat_n(durations::ADDON_UPDATE, addons);
+        let groups: Vec<i64> =
+            eks.into_iter().flat_map(|eks| &eks.node_groups).map(durations::node_group_update).collect();
+        let nodes: i64 = groups.iter().sum();
+        let mut steps = vec![durations::CONTROL_PLANE_UPDATE];
+        steps.extend(addons.clone());
+        if hold.is_none() {
+            steps.extend(groups);
+        }
+        // Nodes that are held back for the whole of the 7 days never have to go back.
+        let held_back = hold.is_some_and(|hold| hold >= ROLLBACK_DAYS * 24 * 60);
+        let back = addons.sum::<i64>() + if held_back { 0 } else { nodes };
+        Self { steps, control_plane: true, held: if hold.is_some() { nodes } else { 0 }, back }
+    }
+
+    /// The first step, in minutes: without so much left of a window the engine lets nobody begin.
+    pub(super) fn first(&self) -> i64 {
+        self.steps.first().copied().unwrap_or_default()
+    }
+
+    /// What is to be left of the window at the slot, in minutes: all of it where any window is that long, so that a move
+    /// does not wait half-finished for the next window; else the first step.
+    pub(super) fn wanted(&self, maintenance: Option<&Maintenance>, now: Timestamp) -> i64 {
+        let whole = windows::permission_for(maintenance, Change::GoesOn, now, self.total());
+        match whole {
+            Ok(Permission::Now { .. } | Permission::Later { at: Some(_), .. }) => self.total(),
+            Ok(Permission::Later { at: None, .. }) | Err(_) => self.first(),
+        }
+    }
+
+    /// All of it until it has arrived, in minutes.
+    pub(super) fn total(&self) -> i64 {
+        self.steps.iter().sum()
+    }
+
+    /// The longest step, in minutes: a window that is shorter never sees the end of the move.
+    pub(super) fn longest(&self) -> i64 {
+        self.steps.iter().copied().max().unwrap_or_default()
+    }
+
+    /// What its nodes take when they follow later, in minutes.
+    pub(super) const fn held(&self) -> i64 {
+        self.held
+    }
+
+    /// What has to go back before the control plane can, in minutes.
+    pub(super) const fn back(&self) -> i64 {
+        self.back
+    }
+
+    /// Whether it moves the control plane.
+    pub(super) const fn moves_control_plane(&self) -> bool {
+        self.control_plane
+    }
+
+    /// The course of a move that begins at a moment at which it may: each step waits for a window that it fits into.
+    /// `None` when one of them never gets one.
+    pub(super) fn course(
+        &self,
+        maintenance: Option<&Maintenance>,
+        begin: Timestamp,
+        until: Option<Timestamp>,
+    ) -> Result<Option<Course>, UnknownZone> {
+        let Some(first) = later(begin, self.first()) else { return Ok(None) };
+        if maintenance.is_none() {
+            return Ok(later(begin, self.total()).map(|arrived| Course { first, arrived }));
+        }
+        if let (Some(until), Some(last)) = (until, self.steps.last())
+            && let (Some(arrived), Some(last_begins)) =
+                (later(begin, self.total()), later(begin, self.total() - last))
+            && arrived <= until
+            && matches!(
+                windows::permission_for(maintenance, Change::GoesOn, last_begins, *last)?,
+                Permission::Now { .. }
+            )
+        {
+            // Everything fits into the window of the slot, and no freeze begins in between.
+            return Ok(Some(Course { first, arrived }));
+        }
+        let mut at = first;
+        for step in self.steps.iter().skip(1) {
+            let start = match windows::permission_for(maintenance, Change::GoesOn, at, *step)? {
+                Permission::Now { .. } => at,
+                Permission::Later { at: Some(start), .. } => start,
+                Permission::Later { at: None, .. } => return Ok(None),
+            };
+            let Some(end) = later(start, *step) else { return Ok(None) };
+            at = end;
+        }
+        Ok(Some(Course { first, arrived: at }))
+    }
+}
+
+/// A moment some minutes later; `None` beyond the end of time.
+pub(super) fn later(at: Timestamp, minutes: i64) -> Option<Timestamp> {
+    at.checked_add(SignedDuration::from_mins(minutes)).ok()
+}

@@ -1,0 +1,200 @@
+//! What counts as evidence.
+
+use fleet_api::v1alpha1::{Evidence, TenantCluster};
+use fleet_plan::{
+    cluster::preflight::Preflight,
+    evidence::{Look, evidence},
+};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+
+use super::{READY, a_move, cluster, condition};
+
+fn at(seconds: i64) -> Timestamp {
+    "2026-11-24T12:00:00Z".parse::<Timestamp>().unwrap() + SignedDuration::from_secs(seconds)
+}
+
+/// Looks once every minute.
+fn look(cluster: &TenantCluster, seconds: i64) -> Look<'_> {
+    Look { cluster, live: true, preflight: None, every: SignedDuration::from_secs(60), now: at(seconds) }
+}
+
+/// Looks at the cluster and stores what came of it.
+fn observe(cluster: &mut TenantCluster, seconds: i64) -> Evidence {
+    let found = evidence(&look(cluster, seconds)).unwrap();
+    cluster.status.as_mut().unwrap().evidence = Some(found.clone());
+    found
+}
+
+fn moved() -> TenantCluster {
+    cluster(Some(a_move("Go", &json!({}))), "1.36", READY)
+}
+
+#[test]
+fn the_look_that_sees_it_arrive_does_not_see_it_healthy_yet() {
+    let mut cluster = moved();
+    let first = observe(&mut cluster, 0);
+    assert_eq!((first.arrived, first.healthy, first.healthy_seconds), (true, false, 0));
+    let second = observe(&mut cluster, 60);
+    assert_eq!(
+        (second.healthy, second.healthy_seconds),
+        (true, 0),
+        "time counts from the first healthy look"
+    );
+    assert_eq!(observe(&mut cluster, 120).healthy_seconds, 60);
+}
+
+#[test]
+fn nothing_has_arrived_that_is_elsewhere_unsettled_or_of_an_older_spec() {
+    let go = || Some(a_move("Go", &json!({})));
+    let mut older = moved();
+    older.metadata.generation = Some(4);
+    let mut nodes = moved();
+    nodes.status.as_mut().unwrap().versions.nodes[0].version = "1.35".to_owned();
+    let mut unnamed = moved();
+    unnamed.status.as_mut().unwrap().versions.nodes[0].version = "unknown".to_owned();
+    let addons = json!([{"name": "metrics-server", "version": "v0.9.0"}]);
+    let table = [
+        (cluster(go(), "1.35", READY), "control plane is at 1.35"),
+        (cluster(go(), "1.37", READY), "control plane is at 1.37"),
+        (cluster(go(), "1.36", &["Ready"]), "UpToDate is not known"),
+        (older, "UpToDate is not known"),
+        (nodes, "node group workers is at 1.35"),
+        (unnamed, "node group workers is at unknown"),
+        (cluster(Some(a_move("Go", &json!({"version": null, "addons": addons}))), "1.36", READY), "v0.8.0"),
+        (
+            cluster(
+                Some(a_move("Go", &json!({"version": null, "baseline": "strict"}))),
+                "1.36",
+                &["UpToDate"],
+            ),
+            "Hardened is not known",
+        ),
+    ];
+    for (mut cluster, why) in table {
+        let found = observe(&mut cluster, 0);
+        assert!(!found.arrived && found.message.contains(why), "{why}: {}", found.message);
+        assert!(!observe(&mut cluster, 120).healthy, "{why}");
+    }
+}
+
+#[test]
+fn held_nodes_are_not_waited_for_until_they_are_held_no_longer() {
+    let held = json!({"holdNodesUntil": "2026-11-25T12:00:00Z"});
+    let mut cluster = cluster(Some(a_move("Go", &held)), "1.36", READY);
+    cluster.status.as_mut().unwrap().versions.nodes[0].version = "1.35".to_owned();
+    assert!(observe(&mut cluster, 0).arrived);
+    assert!(!observe(&mut cluster, 25 * 60 * 60).arrived);
+}
+
+#[test]
+fn a_regress_sets_the_time_back_to_nothing() {
+    let mut cluster = moved();
+    for minute in 0..=5 {
+        observe(&mut cluster, minute * 60);
+    }
+    let well = cluster.clone();
+    let ready = |cluster: &mut TenantCluster, status: &str| {
+        let conditions = &mut cluster.status.as_mut().unwrap().conditions;
+        conditions.retain(|condition| condition.type_ != "Ready");
+        conditions.push(
+            serde_json::from_value(condition("Ready", status, "ProbeFailed", "NET-1 does not bite")).unwrap(),
+        );
+    };
+    for status in ["False", "Unknown"] {
+        let mut cluster = well.clone();
+        ready(&mut cluster, status);
+        let found = observe(&mut cluster, 310);
+        assert_eq!((found.arrived, found.healthy, found.healthy_seconds), (true, false, 0), "{status}");
+        assert!(found.message.contains("NET-1"), "{}", found.message);
+        ready(&mut cluster, "True");
+        assert_eq!(observe(&mut cluster, 320).healthy_seconds, 0, "it begins again");
+        assert_eq!(observe(&mut cluster, 380).healthy_seconds, 60);
+    }
+}
+
+#[test]
+fn blind_times_and_clocks_that_are_set_add_nothing() {
+    let healthy = |before: i64, after: i64| {
+        let mut cluster = moved();
+        observe(&mut cluster, -120);
+        observe(&mut cluster, before);
+        observe(&mut cluster, after).healthy_seconds
+    };
+    assert_eq!(healthy(0, 60), 60);
+    assert_eq!(healthy(0, 100_000), 120, "at most two intervals");
+    assert_eq!(healthy(0, -100_000), 0, "a clock that was set back");
+}
+
+#[test]
+fn a_look_that_saw_nothing_leaves_the_evidence_as_old_as_it_is() {
+    let mut cluster = moved();
+    let stored = observe(&mut cluster, 0);
+    let blind = Look { live: false, ..look(&cluster, 600) };
+    assert_eq!(evidence(&blind), Some(stored));
+    let nothing = Look { live: false, ..look(&moved(), 0) }.live;
+    assert!(!nothing);
+    assert_eq!(evidence(&Look { live: false, ..look(&moved(), 0) }), None);
+}
+
+#[test]
+fn evidence_of_another_attempt_or_stage_counts_for_nothing() {
+    for other in [json!({"id": "m-2"}), json!({"stage": "Back", "version": "1.36"})] {
+        let mut cluster = moved();
+        observe(&mut cluster, 0);
+        assert!(observe(&mut cluster, 60).healthy);
+        let mut next = a_move("Go", &other);
+        next["seq"] = json!(9);
+        cluster.spec.rollout = serde_json::from_value(next).unwrap();
+        let found = observe(&mut cluster, 120);
+        assert_eq!((found.healthy, found.healthy_seconds), (false, 0), "{other}");
+        assert_eq!(found.move_id, cluster.spec.rollout.as_ref().unwrap().id);
+    }
+}
+
+#[test]
+fn close_looks_are_taken_together_unless_they_see_something_else() {
+    let mut cluster = moved();
+    observe(&mut cluster, 0);
+    let healthy = observe(&mut cluster, 1);
+    assert!(healthy.healthy, "a change is told at once");
+    assert_eq!(observe(&mut cluster, 10), healthy);
+    assert_eq!(observe(&mut cluster, 61).healthy_seconds, 60, "what was not written is not lost");
+}
+
+#[test]
+fn a_move_that_needs_somebody_is_stuck_and_says_why() {
+    let mut cluster = cluster(Some(a_move("Go", &json!({}))), "1.35", &[]);
+    let blocked = condition("UpToDate", "False", "Blocked", "update-version failed 5 times");
+    cluster.status.as_mut().unwrap().conditions.push(serde_json::from_value(blocked).unwrap());
+    assert_eq!(observe(&mut cluster, 0).stuck.as_deref(), Some("update-version failed 5 times"));
+    let conditions = &mut cluster.status.as_mut().unwrap().conditions;
+    conditions.clear();
+    conditions
+        .push(serde_json::from_value(condition("UpToDate", "False", "Retrying", "again at noon")).unwrap());
+    assert_eq!(observe(&mut cluster, 60).stuck, None);
+}
+
+#[test]
+fn a_cluster_that_was_back_stays_so_in_the_evidence_though_somebody_moved_it_on() {
+    let mut cluster = cluster(Some(a_move("Back", &json!({"version": "1.35"}))), "1.35", READY);
+    assert!(observe(&mut cluster, 0).arrived);
+    assert!(observe(&mut cluster, 60).healthy);
+    cluster.status.as_mut().unwrap().versions.control_plane = Some("1.36".parse().unwrap());
+    let found = observe(&mut cluster, 120);
+    assert_eq!((found.arrived, found.healthy), (true, false));
+}
+
+#[test]
+fn a_prepared_move_carries_what_stands_in_the_way_and_nothing_else() {
+    let mut cluster = cluster(Some(a_move("Prepare", &json!({}))), "1.35", READY);
+    assert_eq!(evidence(&look(&cluster, 0)), None, "without a preflight there is nothing to say");
+    let clear = Preflight { looked: true, blockers: Vec::new() };
+    let found = evidence(&Look { preflight: Some(&clear), ..look(&cluster, 0) }).unwrap();
+    assert!(found.looked && !found.arrived && !found.healthy);
+    assert_eq!(found.message, "nothing stands in the way");
+    cluster.status.as_mut().unwrap().evidence = Some(found);
+    let blind = Preflight::default();
+    let found = evidence(&Look { preflight: Some(&blind), ..look(&cluster, 60) }).unwrap();
+    assert!(!found.looked);
+}

@@ -1,0 +1,207 @@
+//! What is refused before any slot is looked for, with its place and a hint, all at once.
+
+use fleet_api::v1alpha1::RolloutStrategy;
+use fleet_spec::Code;
+use serde_json::{Value, json};
+
+use crate::world::{World, by_ring, strategy, windows};
+
+fn fleet() -> World {
+    let mut world = World::new("2026-11-24T14:00:00Z");
+    world.tenant("acme", "first", "1.35", &Value::Null).tenant("globex", "second", "1.35", &Value::Null);
+    world
+}
+
+fn refused(world: &World, rollout: &RolloutStrategy) -> Vec<(Code, String, String)> {
+    let refusal = world.plan(rollout).unwrap_err();
+    assert!(refusal.problems.iter().all(|problem| problem.hint.is_some()), "{:?}", refusal.problems);
+    refusal
+        .problems
+        .into_iter()
+        .map(|problem| (problem.code, problem.path.to_string(), problem.message))
+        .collect()
+}
+
+fn codes(world: &World, rollout: &RolloutStrategy) -> Vec<(Code, String)> {
+    refused(world, rollout).into_iter().map(|(code, path, _)| (code, path)).collect()
+}
+
+fn one(code: Code, path: &str) -> Vec<(Code, String)> {
+    vec![(code, path.to_owned())]
+}
+
+#[test]
+fn a_member_in_no_wave_is_named() {
+    let found = refused(&fleet(), &by_ring(&["first"]));
+    let expected = (Code::NoWave, "spec.waves".to_owned(), "globex belongs to no wave".to_owned());
+    assert_eq!(found, [expected]);
+}
+
+#[test]
+fn a_member_in_two_waves_is_named_with_both() {
+    let mut rollout = by_ring(&["first", "second"]);
+    rollout.waves[1].selector = serde_json::from_value(json!({})).unwrap();
+    let found = refused(&fleet(), &rollout);
+    let message = "acme belongs to wave first and to wave second";
+    assert_eq!(found, [(Code::TwoWaves, "spec.waves[1].selector".to_owned(), message.to_owned())]);
+}
+
+#[test]
+fn a_selector_that_matches_nobody_and_a_wave_without_anything_to_do_are_told_apart() {
+    let mut world = fleet();
+    world.tenant("done", "third", "1.36", &Value::Null);
+    let found = refused(&world, &by_ring(&["first", "second", "third", "fourth"]));
+    let messages: Vec<&str> = found.iter().map(|(_, _, message)| message.as_str()).collect();
+    assert_eq!(
+        messages,
+        ["no tenant of wave third has anything to do", "the selector of wave fourth matches nobody"]
+    );
+}
+
+#[test]
+fn amounts_that_cannot_be_meant_are_refused() {
+    for (field, value, code) in [
+        ("maxConcurrent", json!(0), Code::OutOfRange),
+        ("maxConcurrent", json!("0%"), Code::InvalidValue),
+        ("maxFailures", json!(-1), Code::OutOfRange),
+        ("maxFailures", json!("half"), Code::InvalidValue),
+        ("minSuccesses", json!(2), Code::OutOfRange),
+        ("minSuccesses", json!(0), Code::OutOfRange),
+        ("maxFailures", json!(1), Code::OutOfRange),
+    ] {
+        let mut wave = json!({"name": "one", "selector": {"tenants": ["acme"]}});
+        wave[field] = value.clone();
+        let rollout = strategy(json!({
+            "target": {"kubernetes": "1.36"}, "members": {"tenants": ["acme"]}, "waves": [wave],
+        }));
+        let found = codes(&fleet(), &rollout);
+        assert!(found.contains(&(code, format!("spec.waves[0].{field}"))), "{field}: {value}: {found:?}");
+    }
+}
+
+#[test]
+fn a_budget_that_is_spent_before_anything_begins_is_refused() {
+    let mut world = fleet();
+    let status = world.clusters[0].status.as_mut().unwrap();
+    status.failures = serde_json::from_value(json!([{
+        "step": "update-nodegroup-workers", "attempts": 3, "code": "PodEvictionFailure",
+        "message": "a PodDisruptionBudget allows no disruption", "lastAt": "2026-11-24T12:00:00Z",
+    }]))
+    .unwrap();
+    let found = refused(&world, &by_ring(&["first", "second"]));
+    assert_eq!(found.len(), 1);
+    assert_eq!((found[0].0, found[0].1.as_str()), (Code::BudgetSpent, "spec.waves[0].maxFailures"));
+    assert!(found[0].2.contains("acme is failing before it begins"), "{}", found[0].2);
+}
+
+#[test]
+fn a_target_two_minors_away_asks_for_a_chain_and_one_below_for_a_rollback() {
+    let mut world = fleet();
+    world.tenant("old", "first", "1.34", &Value::Null).tenant("new", "first", "1.37", &Value::Null);
+    let refusal = world.plan(&by_ring(&["first", "second"])).unwrap_err();
+    let [far, below] = refusal.problems.as_slice() else { unreachable!("{:?}", refusal.problems) };
+    assert_eq!((far.code, below.code), (Code::MinorSkipped, Code::VersionBelow));
+    assert!(far.hint.as_deref().unwrap().contains("--to 1.36"));
+    assert!(below.hint.as_deref().unwrap().contains("fleet rollout rollback"));
+}
+
+#[test]
+fn a_minor_that_eks_does_not_offer_is_no_target() {
+    let mut world = fleet();
+    world.calendar.retain(|offer| offer.version.minor() != 36);
+    let found = codes(&world, &by_ring(&["first", "second"]));
+    assert_eq!(found, one(Code::VersionNotOffered, "spec.target.kubernetes"));
+}
+
+#[test]
+fn a_tenant_of_another_rollout_that_is_not_over_is_no_member() {
+    let mut world = fleet();
+    world.taken.insert("acme".to_owned(), "other".to_owned());
+    let found = refused(&world, &by_ring(&["first", "second"]));
+    assert_eq!(found[0].0, Code::MemberTaken);
+    assert_eq!(found[0].2, "acme is in rollout other, which is not over");
+}
+
+#[test]
+fn a_rollout_of_tenants_that_are_all_there_has_nothing_to_do() {
+    let mut world = World::new("2026-11-24T14:00:00Z");
+    world.tenant("acme", "first", "1.36", &Value::Null);
+    let found = codes(&world, &by_ring(&["first"]));
+    assert!(found.contains(&(Code::NothingToDo, "spec.target".to_owned())), "{found:?}");
+}
+
+#[test]
+fn a_tenant_whose_version_nobody_saw_cannot_be_planned() {
+    let mut world = fleet();
+    world.clusters.remove(1);
+    let found = refused(&world, &by_ring(&["first", "second"]));
+    assert!(found.iter().any(|(code, _, message)| {
+        *code == Code::MemberUnknown && message == "globex cannot be planned: it has no cluster yet"
+    }));
+}
+
+#[test]
+fn windows_that_no_move_fits_into_are_refused() {
+    for (times, code) in [
+        (windows("UTC", &["Tue"], "22:00", "20m"), Code::WindowTooShort),
+        (windows("Mars/Olympus", &["Tue"], "22:00", "4h"), Code::UnknownTimeZone),
+        (
+            json!({
+                "timeZone": "UTC", "windows": [{"days": ["Tue"], "start": "22:00", "duration": "4h"}],
+                "freezes": [{"from": "2026-11-01", "to": "2028-12-31", "reason": "always"}],
+            }),
+            Code::WindowNeverOpens,
+        ),
+    ] {
+        let mut world = World::new("2026-11-24T14:00:00Z");
+        world.tenant("acme", "first", "1.35", &times);
+        assert_eq!(codes(&world, &by_ring(&["first"])), one(code, "spec.waves[0].selector"));
+    }
+}
+
+fn with_gate(gate: Value) -> RolloutStrategy {
+    let mut rollout = by_ring(&["first", "second"]);
+    rollout.waves[1].before = vec![serde_json::from_value(gate).unwrap()];
+    rollout
+}
+
+#[test]
+fn gates_that_nobody_can_open_are_refused() {
+    let mut world = fleet();
+    world.fleet.spec.approvers =
+        serde_json::from_value(json!([{"name": "security", "users": ["jane", "john"]}])).unwrap();
+    let path = "spec.waves[1].before[0]";
+    let unknown = with_gate(json!({"name": "sign-off", "approval": {"roles": ["securty"]}}));
+    assert_eq!(codes(&world, &unknown), one(Code::DanglingReference, &format!("{path}.approval.roles[0]")));
+    let two = with_gate(json!({"name": "sign-off", "approval": {"required": 2, "roles": ["security"]}}));
+    assert!(world.plan(&two).is_ok());
+    // The author has no vote.
+    world.author = Some("jane".to_owned());
+    assert_eq!(codes(&world, &two), one(Code::ApproversTooFew, &format!("{path}.approval.required")));
+    let nothing = with_gate(json!({"name": "sign-off"}));
+    assert_eq!(codes(&world, &nothing), one(Code::OneOf, path));
+}
+
+#[test]
+fn a_gate_after_the_end_of_support_is_refused() {
+    let late = with_gate(json!({"name": "spring", "notBefore": "2027-04-01T00:00:00Z"}));
+    assert_eq!(codes(&fleet(), &late), one(Code::GateTooLate, "spec.waves[1].before[0].notBefore"));
+}
+
+#[test]
+fn a_deadline_that_no_member_can_keep_is_refused() {
+    let mut rollout = by_ring(&["first", "second"]);
+    rollout.step_deadline = "20m".parse().unwrap();
+    assert_eq!(codes(&fleet(), &rollout), one(Code::DeadlineTooShort, "spec.stepDeadline"));
+}
+
+#[test]
+fn everything_wrong_is_said_at_once() {
+    let mut rollout = by_ring(&["first", "nobody"]);
+    rollout.hold_nodes = Some("200h".parse().unwrap());
+    rollout.target.baseline = Some("pci".to_owned());
+    let found: Vec<Code> = codes(&fleet(), &rollout).into_iter().map(|(code, _)| code).collect();
+    for code in [Code::OneOf, Code::DanglingReference, Code::OutOfRange, Code::NoWave, Code::EmptyWave] {
+        assert!(found.contains(&code), "{code:?} of {found:?}");
+    }
+}

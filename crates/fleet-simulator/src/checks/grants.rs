@@ -1,0 +1,209 @@
+//! The rules that hold when a member is allowed to begin, which is when the ledger names it.
+
+use fleet_api::{
+    eks::durations::{ADDON_UPDATE, CONTROL_PLANE_UPDATE},
+    v1alpha1::{MemberState, RolloutStatus, Run, Wave},
+};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+
+use super::{Checks, Rule, Seen, Violation, windows};
+use crate::{
+    scenario::Target,
+    time::{MINUTE, Millis, SECOND, length},
+};
+
+/// How long a step is expected to take: less of a window than this is not enough.
+const fn step_takes(target: Target) -> Millis {
+    match target {
+        Target::Kubernetes(_) => CONTROL_PLANE_UPDATE * MINUTE,
+        Target::Baseline => ADDON_UPDATE * MINUTE,
+    }
+}
+
+impl Seen<'_> {
+    pub(super) fn granted(
+        &self,
+        checks: &mut Checks,
+        old: &RolloutStatus,
+        new: &RolloutStatus,
+    ) -> Result<(), Violation> {
+        if old.ledger.seq == new.ledger.seq {
+            return Ok(());
+        }
+        for name in &new.ledger.back {
+            if let Some(index) = self.scenario.members.iter().position(|member| member.name == *name) {
+                checks.back.insert((new.ledger.seq, index));
+            }
+        }
+        let Some(rollout) = self.hub.rollout() else { return Ok(()) };
+        for name in &new.ledger.granted {
+            let Some(index) = self.scenario.members.iter().position(|member| member.name == *name) else {
+                let text = format!("the ledger allows `{name}`, which is no member, to begin");
+                return Err(self.broken(Rule::Nobody, text));
+            };
+            checks.granted.insert((new.ledger.seq, index));
+            if rollout.spec.run != Run::Running {
+                let text = format!("{name} is allowed to begin while the rollout is {:?}", rollout.spec.run);
+                return Err(self.broken(Rule::People, text));
+            }
+            self.grant_in_order(index, new)?;
+            self.grant_in_time(index)?;
+            self.grant_looked_at(index)?;
+            self.grant_within_budget(index)?;
+            self.grant_of_the_willing(index)?;
+        }
+        Ok(())
+    }
+
+    fn grant_in_order(&self, index: usize, status: &RolloutStatus) -> Result<(), Violation> {
+        let Some(member) = self.scenario.members.get(index) else { return Ok(()) };
+        let waves = self.scenario.waves.iter().take(member.wave);
+        for wave in waves {
+            let passed =
+                status.waves.iter().any(|known| known.name == wave.name && known.passed_at.is_some());
+            if !passed {
+                let text =
+                    format!("{} is allowed to begin, and wave {} has not passed", member.name, wave.name);
+                return Err(self.broken(Rule::WaveOrder, text));
+            }
+        }
+        let Some(wave) = self.scenario.waves.get(member.wave) else { return Ok(()) };
+        for gate in &wave.before {
+            let known =
+                status.waves.iter().flat_map(|wave| &wave.gates).find(|known| known.name == gate.name);
+            if known.is_none_or(|known| known.opened_at.is_none()) {
+                let text = format!("{} is allowed to begin, and gate {} is closed", member.name, gate.name);
+                return Err(self.broken(Rule::Approvals, text));
+            }
+        }
+        Ok(())
+    }
+
+    /// Slots, windows and freezes.
+    fn grant_in_time(&self, index: usize) -> Result<(), Violation> {
+        let Some(member) = self.scenario.members.get(index) else { return Ok(()) };
+        let error = self.scenario.clock_error();
+        let slot = self.scenario.start + member.slot;
+        if self.now + error + SECOND < slot {
+            let text =
+                format!("{} is allowed to begin {} before its slot", member.name, length(slot - self.now));
+            return Err(self.broken(Rule::Slots, text));
+        }
+        self.in_window(index, step_takes(self.scenario.target), "is allowed to begin")
+    }
+
+    /// Whether a member may begin now, by any windows that an engine may still see.
+    pub(super) fn in_window(&self, index: usize, needed: Millis, what: &str) -> Result<(), Violation> {
+        let error = self.scenario.clock_error();
+        let (from, to) = (self.oldest() - error, self.now + error);
+        let Some(history) = self.hub.clusters.get(index) else { return Ok(()) };
+        let mut clusters = history.since(self.oldest()).flatten();
+        if clusters.any(|cluster| windows::may_begin(cluster.maintenance.as_deref(), from, to, needed)) {
+            return Ok(());
+        }
+        let text = format!(
+            "{} {what} outside its windows, or with less than {} left",
+            self.name(index),
+            length(needed)
+        );
+        Err(self.broken(Rule::Windows, text))
+    }
+
+    /// Nothing begins before the preflight was looked at and found clear.
+    fn grant_looked_at(&self, index: usize) -> Result<(), Violation> {
+        let Some(member) = self.scenario.members.get(index) else { return Ok(()) };
+        let (start, mended) = (self.scenario.start, self.scenario.start + self.scenario.mended_after);
+        if self.now < (start + member.blocked_until).min(mended) {
+            let text = format!("{} is allowed to begin, and something stands in its way", member.name);
+            return Err(self.broken(Rule::Evidence, text));
+        }
+        if self.now < (start + member.dark_until).min(mended) {
+            let text =
+                format!("{} is allowed to begin, and its preflight could not be looked at", member.name);
+            return Err(self.broken(Rule::Evidence, text));
+        }
+        Ok(())
+    }
+
+    fn grant_within_budget(&self, index: usize) -> Result<(), Violation> {
+        let Some(member) = self.scenario.members.get(index) else { return Ok(()) };
+        let Some(wave) = self.scenario.waves.get(member.wave) else { return Ok(()) };
+        let members: Vec<usize> = self.of_wave(member.wave).collect();
+        let acknowledged = self.acknowledged();
+        let allowed = failures_allowed(wave, members.len()) + acknowledged;
+        let failed = members.iter().filter(|index| !self.lately(**index, |state| !is_failure(state))).count();
+        if i64::try_from(failed).unwrap_or(i64::MAX) > allowed {
+            let text = format!(
+                "{} is allowed to begin, and {failed} of wave {} have failed, {allowed} may",
+                member.name, wave.name
+            );
+            return Err(self.broken(Rule::Caps, text));
+        }
+        Ok(())
+    }
+
+    /// Paused tenants, skipped members and clusters that are gone do not begin.
+    fn grant_of_the_willing(&self, index: usize) -> Result<(), Violation> {
+        let oldest = self.oldest();
+        let clusters = self.hub.clusters.get(index);
+        let there = clusters.is_some_and(|history| {
+            history.since(oldest).flatten().any(|cluster| !cluster.deleting && !cluster.paused)
+        });
+        let wanted = self
+            .hub
+            .members
+            .get(index)
+            .is_some_and(|history| history.since(oldest).flatten().any(|member| !member.spec.skip));
+        if there && wanted {
+            return Ok(());
+        }
+        let text = format!("{} is allowed to begin, and it is skipped, paused or gone", self.name(index));
+        Err(self.broken(Rule::People, text))
+    }
+
+    /// How many failures a person has looked at, at most, by what an engine may still see.
+    pub(super) fn acknowledged(&self) -> i64 {
+        let rollouts = self.hub.rollout.since(self.oldest()).flatten();
+        rollouts.map(|rollout| i64::from(rollout.spec.acknowledged_failures)).max().unwrap_or_default()
+    }
+}
+
+/// Whether a state counts as a failure of the wave.
+pub(super) const fn is_failure(state: MemberState) -> bool {
+    matches!(state, MemberState::Failed | MemberState::RollingBack | MemberState::RolledBack)
+}
+
+/// How many of a wave may move at once.
+pub(super) fn concurrency(wave: &Wave, members: usize) -> i64 {
+    match &wave.max_concurrent {
+        IntOrString::Int(number) => i64::from(*number),
+        IntOrString::String(text) => (percent(text) * count(members) / 100).max(1),
+    }
+}
+
+/// How many of a wave may fail.
+pub(super) fn failures_allowed(wave: &Wave, members: usize) -> i64 {
+    match &wave.max_failures {
+        IntOrString::Int(number) => i64::from(*number),
+        IntOrString::String(text) => percent(text) * count(members) / 100,
+    }
+}
+
+/// How many of the members of a wave that count have to succeed; one at least, if any counts.
+pub(super) fn successes_needed(wave: &Wave, counting: usize, tolerated: i64) -> i64 {
+    let counting = count(counting);
+    let asked = match &wave.min_successes {
+        None => counting - tolerated,
+        Some(IntOrString::Int(number)) => i64::from(*number),
+        Some(IntOrString::String(text)) => (percent(text) * counting + 99) / 100,
+    };
+    asked.max(counting.min(1))
+}
+
+fn percent(text: &str) -> i64 {
+    text.trim_end_matches('%').parse().unwrap_or(0)
+}
+
+pub(super) fn count(members: usize) -> i64 {
+    i64::try_from(members).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,140 @@
+//! What stands on the management cluster when a scenario begins.
+
+use std::sync::Arc;
+
+use fleet_api::{
+    KubernetesVersion,
+    text::Minutes,
+    v1alpha1::{
+        Evidence, MemberSelector, Move, MoveStage, RolloutMemberSpec, RolloutSpec, RolloutTarget, Run,
+        VersionStatus,
+    },
+};
+
+use crate::{
+    hub::{Cluster, Member, Rollout},
+    scenario::{self, Scenario, Target},
+    time::{DAY, HOUR, Millis, time},
+    world::World,
+};
+
+/// The hash of the plan that the rollout runs.
+pub(crate) const PLAN: &str = "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
+/// The hash of some other plan.
+pub(crate) const OTHER_PLAN: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
+/// Who planned the rollout.
+pub(crate) const AUTHOR: &str = "planner";
+/// The rollout's name.
+pub(crate) const ROLLOUT: &str = "wave";
+/// The rollout's UID.
+pub(crate) const ROLLOUT_UID: &str = "rollout-uid";
+
+/// The UID of a member's cluster; another cluster of the same name has another one.
+pub(crate) fn uid(member: &scenario::Member, again: bool) -> Arc<str> {
+    format!("{}-{}", member.name, if again { 2 } else { 1 }).into()
+}
+
+pub(crate) fn store(world: &mut World<'_>) {
+    let scenario = world.scenario;
+    let start = scenario.start;
+    world.hub.put_votes(start, Vec::new());
+    world.hub.put_rollout(
+        start,
+        Rollout { generation: 1, spec: Arc::new(rollout_spec(scenario)), status: Arc::default() },
+    );
+    for (index, member) in scenario.members.iter().enumerate() {
+        world.hub.put_member(
+            start,
+            index,
+            Member { spec: Arc::new(member_spec(scenario, member)), status: Arc::default() },
+        );
+        world.hub.put_cluster(start, index, Some(cluster(scenario, member, false)));
+    }
+}
+
+fn rollout_spec(scenario: &Scenario) -> RolloutSpec {
+    let (kubernetes, baseline) = match scenario.target {
+        Target::Kubernetes(minor) => (Some(KubernetesVersion::from_minor(minor)), None),
+        Target::Baseline => (None, Some("new".to_owned())),
+    };
+    RolloutSpec {
+        target: RolloutTarget { kubernetes, baseline, addons: None },
+        members: Some(MemberSelector::default()),
+        waves: scenario.waves.clone(),
+        on_failure: scenario.on_failure,
+        hold_nodes: scenario.hold_nodes.map(Minutes),
+        step_deadline: Minutes(scenario.step_deadline),
+        offline_after: Minutes(scenario.offline_after),
+        author: AUTHOR.to_owned(),
+        plan_hash: PLAN.to_owned(),
+        run: Run::Planned,
+        acknowledged_failures: 0,
+    }
+}
+
+/// A member's spec, as the plan made it.
+pub(crate) fn member_spec(scenario: &Scenario, member: &scenario::Member) -> RolloutMemberSpec {
+    let wave = scenario.waves.get(member.wave).map(|wave| wave.name.clone()).unwrap_or_default();
+    RolloutMemberSpec {
+        rollout: ROLLOUT.to_owned(),
+        tenant: member.name.clone(),
+        cluster: member.name.clone(),
+        cluster_uid: uid(member, false).to_string(),
+        wave,
+        from: KubernetesVersion::from_minor(member.from),
+        slot: time(scenario.start + member.slot),
+        skip: false,
+        retry: None,
+        rollback: false,
+    }
+}
+
+/// A member's cluster as it is stored before anything of the rollout touches it.
+pub(crate) fn cluster(scenario: &Scenario, member: &scenario::Member, again: bool) -> Cluster {
+    let before: Millis = scenario.start - 30 * DAY;
+    let version = KubernetesVersion::from_minor(member.minor);
+    let moved_before = member.moved_before && !again;
+    // An earlier rollout has left its move and what was seen under it: it says nothing about this one.
+    let current = moved_before.then(|| {
+        Arc::new(Move {
+            rollout: "earlier".to_owned(),
+            rollout_uid: "earlier-uid".to_owned(),
+            seq: 4,
+            id: "earlier-1".to_owned(),
+            stage: MoveStage::Go,
+            version: Some(version),
+            baseline: None,
+            addons: Vec::new(),
+            hold_nodes_until: None,
+        })
+    });
+    let evidence = moved_before.then(|| {
+        Arc::new(Evidence {
+            move_id: "earlier-1".to_owned(),
+            stage: MoveStage::Go,
+            observed_at: time(scenario.start - HOUR / 60),
+            blockers: Vec::new(),
+            looked: true,
+            arrived: true,
+            healthy: true,
+            healthy_seconds: 30 * 86_400,
+            stuck: None,
+            message: String::new(),
+        })
+    });
+    Cluster {
+        uid: uid(member, again),
+        deleting: false,
+        paused: false,
+        maintenance: member.maintenance.clone().map(Arc::new),
+        current,
+        baseline: "old".into(),
+        versions: Arc::new(VersionStatus {
+            control_plane: Some(version),
+            created_at: Some(KubernetesVersion::from_minor(member.made_with)),
+            upgrade_completed_at: moved_before.then(|| time(before)),
+            ..VersionStatus::default()
+        }),
+        evidence,
+    }
+}

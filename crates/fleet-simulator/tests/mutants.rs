@@ -1,0 +1,69 @@
+//! Shows that the rules bite: every fault that can be put into the engine is caught, on a seed that the engine without it
+//! passes.
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on may panic")]
+#![expect(clippy::print_stdout, reason = "says by which seed each fault was caught")]
+
+use fleet_plan::rollout::{Mutant, tick, tick_mutated};
+use fleet_simulator::{run, scenario};
+
+/// Among how many seeds a fault has to be caught.
+const SEEDS: u64 = 600;
+
+/// Looks for a seed on which the faulty engine breaks a rule and the sound one breaks none.
+fn is_caught(mutant: Mutant) {
+    let faulty = |world: &fleet_plan::rollout::World<'_>| tick_mutated(world, Some(mutant));
+    let caught = (0..SEEDS).find(|seed| {
+        let scenario = scenario(*seed);
+        run(&scenario, &faulty).violation.is_some() && run(&scenario, &tick).violation.is_none()
+    });
+    let seed = caught.unwrap_or_else(|| panic!("{mutant:?} was not caught by {SEEDS} seeds"));
+    let violation = run(&scenario(seed), &faulty).violation.unwrap();
+    println!("{mutant:?} (rule {}) is caught by seed {seed}: {}", mutant.rule(), violation.rule.sentence());
+}
+
+macro_rules! caught {
+    ($($test:ident: $mutant:ident,)+) => {
+        $(#[test]
+        fn $test() {
+            is_caught(Mutant::$mutant);
+        })+
+
+        #[test]
+        fn every_fault_has_its_test() {
+            let tested = [$(Mutant::$mutant),+];
+            assert_eq!(Mutant::ALL.iter().find(|mutant| !tested.contains(mutant)), None);
+        }
+    };
+}
+
+caught! {
+    a_wave_that_does_not_wait_is_caught: WavesDoNotWait,
+    a_concurrency_that_rounds_up_is_caught: ConcurrencyRoundsUp,
+    a_budget_that_rounds_up_is_caught: BudgetRoundsUp,
+    a_forgotten_ledger_is_caught: ForgetsTheLedger,
+    failures_that_do_not_stop_are_caught: FailuresDoNotStop,
+    starts_outside_windows_are_caught: StartsOutsideWindows,
+    starts_too_late_in_a_window_are_caught: StartsTooLate,
+    evidence_of_other_moves_that_counts_is_caught: TrustsAnyEvidence,
+    arrival_without_the_version_is_caught: BelievesArrival,
+    a_skipped_preflight_is_caught: SkipsPreflight,
+    skipped_minors_are_caught: SkipsMinors,
+    a_rollback_after_seven_days_is_caught: RollsBackTooLate,
+    a_rollback_below_birth_is_caught: RollsBackBelowBirth,
+    a_soak_by_the_clock_is_caught: SoaksByTheClock,
+    a_soak_through_a_regress_is_caught: SoaksThroughRegress,
+    a_wave_that_passes_on_few_failures_is_caught: PassesOnFewFailures,
+    a_wave_that_passes_early_is_caught: PassesEarly,
+    offline_members_that_succeed_are_caught: OfflineSucceeds,
+    offline_members_beyond_the_budget_are_caught: OfflineIsFree,
+    dropped_grants_are_caught: DropsGrants,
+    a_retry_under_the_same_move_is_caught: RetriesUnderTheSameMove,
+    a_vote_of_the_author_is_caught: AuthorVotes,
+    votes_that_never_expire_are_caught: VotesLastForever,
+    votes_for_other_plans_are_caught: VotesForAnyPlan,
+    votes_in_advance_are_caught: VotesInAdvance,
+    one_vote_for_many_is_caught: OneVoteIsEnough,
+    nodes_that_follow_at_once_are_caught: NodesFollowAtOnce,
+    ignored_slots_are_caught: IgnoresSlots,
+    an_ignored_pause_is_caught: IgnoresPause,
+}

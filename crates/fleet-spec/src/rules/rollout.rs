@@ -1,0 +1,285 @@
+//! A rollout file: what can be said of it without knowing where its members are.
+
+use std::net::IpAddr;
+
+use fleet_api::{
+    text::Minutes,
+    v1alpha1::{ApprovalGate, Gate, MemberSelector, PrometheusGate, RolloutStrategy, Wave},
+};
+use k8s_openapi::apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString};
+
+use super::{Problem, References, channel::object_name, unique::unique};
+use crate::{field_path::FieldPath, finding::Code, text::shown};
+
+/// For how long EKS can roll a control plane back, in minutes: nodes that are held back longer save nothing.
+const ROLLBACK: i64 = 7 * 24 * 60;
+/// The operators of label selectors.
+const OPERATORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
+
+/// The problems of a rollout that nobody has started.
+pub fn rollout(name: &str, strategy: &RolloutStrategy, references: &References<'_>) -> Vec<Problem> {
+    let RolloutStrategy {
+        target,
+        members,
+        waves,
+        on_failure: _,
+        hold_nodes,
+        step_deadline: _,
+        offline_after: _,
+    } = strategy;
+    let path = FieldPath::spec();
+    let mut problems = object_name(name);
+    let here = path.field("target");
+    let targets = [
+        ("kubernetes", target.kubernetes.is_some()),
+        ("baseline", target.baseline.is_some()),
+        ("addons", target.addons.is_some()),
+    ];
+    problems.extend(one_of(&here, "a rollout has one target", &targets));
+    if let Some(baseline) = &target.baseline {
+        let field = here.field("baseline");
+        problems.extend(references.dangling("Baseline", baseline, &references.baselines, field));
+    }
+    if let Some(addons) = &target.addons {
+        problems.extend(unique(addons, &here.field("addons"), "add-on", |addon| &addon.name));
+    }
+    if let Some(hold) = hold_nodes {
+        problems.extend(held(*hold, target.kubernetes.is_some(), path.field("holdNodes")));
+    }
+    if let Some(members) = members {
+        problems.extend(selector(members, &path.field("members"), references));
+    }
+    let list = path.field("waves");
+    problems.extend(unique(waves, &list, "wave", |wave| &wave.name));
+    problems.extend(gate_names(waves, &list));
+    for (index, one) in waves.iter().enumerate() {
+        problems.extend(wave(one, &list.index(index), references));
+    }
+    problems
+}
+
+fn held(hold: Minutes, moves_kubernetes: bool, path: FieldPath) -> Option<Problem> {
+    if !moves_kubernetes {
+        let message = "nodes are held back only when the target is a Kubernetes minor";
+        return Some(Problem::error(Code::InvalidValue, path, message).hint("take `holdNodes` away"));
+    }
+    (hold.0 > ROLLBACK).then(|| {
+        let message = format!("nodes are held back for {hold}, and EKS can be rolled back for 168h");
+        Problem::error(Code::OutOfRange, path, message).hint("hold them back for at most `168h`")
+    })
+}
+
+/// The problem of several fields of which exactly one may be given.
+fn one_of(path: &FieldPath, rule: &str, fields: &[(&str, bool)]) -> Option<Problem> {
+    let given: Vec<&str> = fields.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
+    let names = fields.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    match given.as_slice() {
+        [_] => None,
+        [] => Some(
+            Problem::error(Code::OneOf, path.clone(), format!("{rule}, and none is given"))
+                .hint(format!("give one of {names}")),
+        ),
+        [_, second, ..] => Some(
+            Problem::error(
+                Code::OneOf,
+                path.field(*second),
+                format!("{rule}, and {} are given", given.len()),
+            )
+            .hint(format!("keep one of {names}")),
+        ),
+    }
+}
+
+fn selector(selector: &MemberSelector, path: &FieldPath, references: &References<'_>) -> Vec<Problem> {
+    let MemberSelector { labels, classes, tenants } = selector;
+    let mut problems = Vec::new();
+    for (index, class) in classes.iter().flatten().enumerate() {
+        let here = path.field("classes").index(index);
+        problems.extend(references.dangling("TenantClass", class, &references.classes, here));
+    }
+    for (index, tenant) in tenants.iter().flatten().enumerate() {
+        let here = path.field("tenants").index(index);
+        problems.extend(references.dangling("Tenant", tenant, &references.tenants, here));
+    }
+    let LabelSelector { match_labels: _, match_expressions } = match labels {
+        Some(labels) => labels,
+        None => return problems,
+    };
+    for (index, one) in match_expressions.iter().flatten().enumerate() {
+        let here = path.field("labels").field("matchExpressions").index(index);
+        let values = one.values.as_ref().is_some_and(|values| !values.is_empty());
+        let takes_values = matches!(one.operator.as_str(), "In" | "NotIn");
+        if !OPERATORS.contains(&one.operator.as_str()) {
+            problems.push(
+                Problem::error(
+                    Code::InvalidValue,
+                    here.field("operator"),
+                    format!("there is no operator `{}`", shown(&one.operator)),
+                )
+                .hint(format!("it is one of {}", OPERATORS.join(", "))),
+            );
+        } else if takes_values != values {
+            let (message, hint) = if takes_values {
+                (format!("`{}` needs `values`", one.operator), "list the values")
+            } else {
+                (format!("`{}` takes no `values`", one.operator), "take `values` away")
+            };
+            problems.push(Problem::error(Code::InvalidValue, here.field("values"), message).hint(hint));
+        }
+    }
+    problems
+}
+
+/// Gates are named in votes, so their names are unique within the rollout.
+fn gate_names(waves: &[Wave], path: &FieldPath) -> Vec<Problem> {
+    let mut first: std::collections::BTreeMap<&str, FieldPath> = std::collections::BTreeMap::new();
+    let mut problems = Vec::new();
+    for (index, wave) in waves.iter().enumerate() {
+        for (field, gates) in [("before", &wave.before), ("after", &wave.after)] {
+            for (position, gate) in gates.iter().enumerate() {
+                let here = path.index(index).field(field).index(position).field("name");
+                if let Some(before) = first.get(gate.name.as_str()) {
+                    problems.push(
+                        Problem::error(
+                            Code::DuplicateItem,
+                            here,
+                            format!("gate `{}` stands twice in the rollout", shown(&gate.name)),
+                        )
+                        .hint(format!("name it otherwise: votes name a gate, and the first is at {before}")),
+                    );
+                } else {
+                    first.insert(&gate.name, here);
+                }
+            }
+        }
+    }
+    problems
+}
+
+fn wave(wave: &Wave, path: &FieldPath, references: &References<'_>) -> Vec<Problem> {
+    let Wave {
+        name: _,
+        selector: which,
+        max_concurrent,
+        max_failures,
+        min_successes,
+        soak: _,
+        before,
+        after,
+    } = wave;
+    let mut problems = selector(which, &path.field("selector"), references);
+    problems.extend(amount("maxConcurrent", max_concurrent, 1, path));
+    problems.extend(amount("maxFailures", max_failures, 0, path));
+    problems.extend(min_successes.as_ref().and_then(|least| amount("minSuccesses", least, 1, path)));
+    for (field, gates) in [("before", before), ("after", after)] {
+        for (index, one) in gates.iter().enumerate() {
+            problems.extend(gate(one, &path.field(field).index(index), references));
+        }
+    }
+    problems
+}
+
+/// The problem of an amount that is no number of at least `least`, and no percentage from `least` to 100.
+fn amount(field: &str, amount: &IntOrString, least: i32, wave: &FieldPath) -> Option<Problem> {
+    let path = wave.field(field);
+    let hint = format!("write a number of at least {least}, or a percentage such as `25%`");
+    match amount {
+        IntOrString::Int(number) if *number >= least => None,
+        IntOrString::Int(number) => {
+            Some(Problem::error(Code::OutOfRange, path, format!("`{field}` cannot be {number}")).hint(hint))
+        }
+        IntOrString::String(text) => {
+            let percent = text.strip_suffix('%').and_then(|digits| digits.parse::<i32>().ok());
+            match percent {
+                Some(percent) if (least..=100).contains(&percent) => None,
+                _ => {
+                    let message =
+                        format!("`{}` is no number and no percentage from {least}% to 100%", shown(text));
+                    Some(Problem::error(Code::InvalidValue, path, message).hint(hint))
+                }
+            }
+        }
+    }
+}
+
+fn gate(gate: &Gate, path: &FieldPath, references: &References<'_>) -> Vec<Problem> {
+    let Gate { name: _, approval, not_before, condition, prometheus, job } = gate;
+    let kinds = [
+        ("approval", approval.is_some()),
+        ("notBefore", not_before.is_some()),
+        ("condition", condition.is_some()),
+        ("prometheus", prometheus.is_some()),
+        ("job", job.is_some()),
+    ];
+    let mut problems = Vec::new();
+    problems.extend(one_of(path, "a gate is one thing", &kinds));
+    if let Some(votes) = approval {
+        problems.extend(approval_gate(votes, &path.field("approval"), references));
+    }
+    if let Some(query) = prometheus {
+        problems.extend(prometheus_gate(query, path.field("prometheus").field("url")));
+    }
+    problems
+}
+
+fn approval_gate(votes: &ApprovalGate, path: &FieldPath, references: &References<'_>) -> Vec<Problem> {
+    let roles = path.field("roles");
+    let mut problems = unique(&votes.roles, &roles, "role", |role| role);
+    let known: std::collections::BTreeMap<&str, ()> =
+        references.fleet.approvers.iter().map(|role| (role.name.as_str(), ())).collect();
+    for (index, role) in votes.roles.iter().enumerate() {
+        if let Some(mut problem) = references.dangling("role", role, &known, roles.index(index)) {
+            if known.is_empty() {
+                problem = problem.hint("name it in `spec.approvers` of the Fleet, with its groups or users");
+            }
+            problems.push(problem);
+        }
+    }
+    let least = i32::try_from(votes.roles.len()).unwrap_or(i32::MAX);
+    if votes.required < least && votes.required >= 1 {
+        problems.push(
+            Problem::error(
+                Code::OutOfRange,
+                path.field("required"),
+                format!("{} votes cannot come from {least} roles, of each at least one", votes.required),
+            )
+            .hint(format!("ask for at least {least} votes, or for fewer roles")),
+        );
+    }
+    problems
+}
+
+/// Only what can be seen of a URL: a name may lead anywhere, and is judged when it is asked.
+fn prometheus_gate(gate: &PrometheusGate, path: FieldPath) -> Option<Problem> {
+    let rest = gate.url.strip_prefix("https://").or_else(|| gate.url.strip_prefix("http://"));
+    let Some(rest) = rest else {
+        let message = format!("`{}` is no URL of a Prometheus server", shown(&gate.url));
+        return Some(
+            Problem::error(Code::InvalidValue, path, message)
+                .hint("write it as `https://prometheus.example.com`"),
+        );
+    };
+    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = authority.rsplit('@').next().unwrap_or_default();
+    let host = match host.strip_prefix('[') {
+        Some(bracketed) => bracketed.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
+    let refused = match host.parse::<IpAddr>() {
+        Ok(IpAddr::V4(ip)) => {
+            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified()
+        }
+        Ok(IpAddr::V6(ip)) => {
+            ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local()
+        }
+        Err(_) => host.is_empty() || host == "localhost",
+    };
+    (refused || authority.contains('@')).then(|| {
+        Problem::error(
+            Code::InvalidValue,
+            path,
+            format!("`{}` leads to a private address, or carries a password", shown(&gate.url)),
+        )
+        .hint("name a server by a public name, without credentials")
+    })
+}
