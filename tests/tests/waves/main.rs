@@ -1,11 +1,7 @@
 //! A rollout in waves, end to end, with the built programs on real control planes: one story, told in order.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on may panic")]
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::SystemTime,
-};
+use std::{fs, path::PathBuf, time::SystemTime};
 
 use fleet_tests::world::{World, copy, root, text, until};
 use jiff::{Timestamp, ToSpan as _};
@@ -56,7 +52,7 @@ fn twelve_tenants_with_data(world: &World) {
 
 fn apply(world: &World, more: &[&str]) {
     let folder = world.path("waves");
-    world.must(&[&["apply", "-f", folder.to_str().unwrap(), "--yes"], more].concat());
+    world.must(&[&["apply", "-f", folder.to_str().unwrap(), "--yes"][..], more].concat());
 }
 
 fn admin(world: &World, tenant: &str) -> PathBuf {
@@ -183,12 +179,8 @@ fn release_manager(world: &World) -> PathBuf {
     user["as"] = "release-manager".into();
     user["as-groups"] = vec![serde_yaml::Value::from("system:masters")].into();
     let path = world.path("release-manager.kubeconfig");
-    write(&path, &serde_yaml::to_string(&config).unwrap());
+    fs::write(&path, serde_yaml::to_string(&config).unwrap()).unwrap();
     path
-}
-
-fn write(path: &Path, text: &str) {
-    fs::write(path, text).unwrap();
 }
 
 fn a_failed_update_is_named_and_tried_again(world: &World) {
@@ -230,7 +222,7 @@ fn a_window_closes_in_the_third_wave(world: &World) -> (Timestamp, Timestamp) {
     );
     let file = world.path("waves/tenants/rest.yaml");
     let windows = fs::read_to_string(&file).unwrap().replace("    channel: coordinated\n", &maintenance);
-    write(&file, &windows);
+    fs::write(&file, windows).unwrap();
     apply(world, &[]);
     bring_forward(world, &REST, now());
     until("the first window has closed", || (now() > closes).then_some(()));
@@ -280,6 +272,4 @@ fn everything_is_as_it_was_left(world: &World) {
         assert_eq!(world.kubectl_must(&admin(world, tenant), &data), tenant);
         world.until_tenant(tenant, "is ready", |tenant| tenant["state"] == "ready");
     }
-    let why = text(&world.fleet(&["why", UNLUCKY]));
-    assert!(why.contains(UNLUCKY), "{why}");
 }
