@@ -110,6 +110,7 @@ fn obstacle(scene: &Scene<'_>, member: &Member<'_>) -> Option<ReportEntry> {
             let message = format!("{} could be rolled back until {}", member.name, minute(until.0));
             Some(entry(Code::RollbackTooLate, Who::Operator, message))
         }
+        None if scene.twist.is(Mutant::RollsBackBelowBirth) => None,
         None => {
             let message = format!("it is not known when {} was upgraded", member.name);
             Some(entry(Code::RollbackUnclear, Who::Operator, message))

@@ -155,6 +155,34 @@ fn the_way_back_takes_nodes_then_add_ons_then_the_control_plane() {
 }
 
 #[test]
+fn the_way_back_waits_for_no_window_and_no_freeze() {
+    run(async {
+        let mut hub = at_rest(false).await;
+        hub.edit(|spec| spec.rollout = Some(move_to(MoveStage::Go, 36)));
+        hub.settle().await;
+        let began = hub.clock.now();
+        hub.edit(|spec| {
+            // The clock stands at some hour after noon on a Tuesday; nothing opens before another week.
+            spec.maintenance = Some(
+                serde_json::from_value(serde_json::json!({
+                    "timeZone": "UTC",
+                    "windows": [{"days": ["Mon"], "start": "02:00", "duration": "4h"}],
+                    "freezes": [{"from": "2026-01-01", "to": "2026-12-31", "reason": "all year"}],
+                }))
+                .unwrap(),
+            );
+            spec.rollout = Some(move_to(MoveStage::Back, 35));
+        });
+        hub.settle().await;
+        assert_eq!(minors(&hub).await, (35, vec![35]));
+        assert!(
+            hub.clock.now().duration_since(began) < SignedDuration::from_hours(24),
+            "it sat a window out"
+        );
+    });
+}
+
+#[test]
 fn held_nodes_have_no_way_to_go_back() {
     run(async {
         let mut hub = moved_with_nodes_held().await;
