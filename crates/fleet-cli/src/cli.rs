@@ -33,6 +33,18 @@ pub struct Global {
     /// The context of the kubeconfig
     #[arg(long, global = true, value_name = "NAME", help_heading = "Global options")]
     pub context: Option<String>,
+    /// Speak to the management cluster as this user, as far as it lets you impersonate them
+    #[arg(long = "as", global = true, value_name = "USER", help_heading = "Global options")]
+    pub as_user: Option<String>,
+    /// With `--as`: in this group as well; may be given several times
+    #[arg(
+        long = "as-group",
+        global = true,
+        requires = "as_user",
+        value_name = "GROUP",
+        help_heading = "Global options"
+    )]
+    pub as_groups: Vec<String>,
     /// When to colour; NO_COLOR is honoured as well
     #[arg(long, global = true, value_enum, default_value_t = Colour::Auto, value_name = "WHEN", help_heading = "Global options")]
     pub color: Colour,

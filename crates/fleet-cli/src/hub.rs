@@ -47,7 +47,7 @@ impl Hub {
         let named = given.filter(|config| {
             explicit || config.current_context.as_ref().is_some_and(|name| !name.is_empty())
         });
-        let (config, sandbox) = if let Some(kubeconfig) = named {
+        let (mut config, sandbox) = if let Some(kubeconfig) = named {
             (Self::config_of(kubeconfig, global.context.as_deref()).await.map_err(unreadable)?, None)
         } else if let Ok(config) = Config::incluster() {
             (config, None)
@@ -62,6 +62,10 @@ impl Hub {
                 .hint("start one on this machine with `fleet sandbox up`")
                 .hint("or name one with `--kubeconfig`, `--context` or the variable KUBECONFIG"));
         };
+        if let Some(user) = &global.as_user {
+            config.auth_info.impersonate = Some(user.clone());
+            config.auth_info.impersonate_groups = Some(global.as_groups.clone());
+        }
         let client = Client::try_from(config)
             .map_err(|error| failed("the management cluster cannot be spoken to", &error))?;
         Ok(Self { client, sandbox })

@@ -93,6 +93,18 @@ pub struct Parts {
     pub resync: Duration,
     /// How long running steps may take when the controller is told to end.
     pub grace: Duration,
+    /// Which loops run.
+    pub loops: Loops,
+}
+
+/// Which loops a controller runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Loops {
+    /// All of them.
+    All,
+    /// Rollouts alone: somebody else moves the clusters and writes what was seen of them, as a benchmark does that has no
+    /// clusters.
+    Rollouts,
 }
 
 /// Runs the controller as the arguments and the environment say, until SIGTERM or SIGINT.
@@ -131,6 +143,7 @@ pub async fn from_environment(args: Args) -> Result<(), RunError> {
         pace,
         resync,
         grace,
+        loops: Loops::All,
     };
     run(parts, stop).await
 }
@@ -140,8 +153,19 @@ pub async fn from_environment(args: Args) -> Result<(), RunError> {
 /// # Errors
 /// When it has lost its lease, or cannot be set up.
 pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> {
-    let Parts { client, provider, clock, lease, listener, addresses, concurrency, pace, resync, grace } =
-        parts;
+    let Parts {
+        client,
+        provider,
+        clock,
+        lease,
+        listener,
+        addresses,
+        concurrency,
+        pace,
+        resync,
+        grace,
+        loops: which,
+    } = parts;
     let catalogue = Catalogue::builtin().map_err(|error| RunError::Catalogue(Box::new(error)))?;
     let metrics = Arc::new(Metrics::new());
     let queues = Arc::new(Queues::closed());
@@ -192,7 +216,12 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         resync,
         stop: stop.clone(),
     });
+    let rollouts =
+        follow(&context, &stores.rollouts, &queues.rollouts, concurrency, "Rollout", rollout::reconcile);
     let loops = async {
+        if which == Loops::Rollouts {
+            return rollouts.await;
+        }
         tokio::join!(
             follow(&context, &stores.tenants, &queues.tenants, concurrency, "Tenant", tenant::reconcile),
             follow(
@@ -203,7 +232,7 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
                 "TenantCluster",
                 tenant_cluster::reconcile
             ),
-            follow(&context, &stores.rollouts, &queues.rollouts, concurrency, "Rollout", rollout::reconcile),
+            rollouts,
             turn_the_day(&context),
             calendar::keep(&context),
         );

@@ -6,7 +6,7 @@ use fleet_api::{
     KubernetesVersion,
     text::Minutes,
     v1alpha1::{
-        Evidence, MemberSelector, Move, MoveStage, RolloutMemberSpec, RolloutSpec, RolloutTarget, Run,
+        Evidence, MemberSelector, Move, MoveStage, RolloutMemberSpec, RolloutSpec, RolloutTarget, Run, Slots,
         VersionStatus,
     },
 };
@@ -62,6 +62,7 @@ fn rollout_spec(scenario: &Scenario) -> RolloutSpec {
         members: Some(MemberSelector::default()),
         waves: scenario.waves.clone(),
         on_failure: scenario.on_failure,
+        slots: Slots::Binding,
         hold_nodes: scenario.hold_nodes.map(Minutes),
         step_deadline: Minutes(scenario.step_deadline),
         offline_after: Minutes(scenario.offline_after),

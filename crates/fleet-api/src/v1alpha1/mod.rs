@@ -32,7 +32,7 @@ pub use fleet::{Brakes, Costs, Fleet, FleetDefaults, FleetSpec};
 pub use maintenance::{Chosen, Deferral, Freeze, Maintenance, Weekday, Window};
 pub use rollout::{
     ApprovalGate, Gate, GateStatus, JobGate, Ledger, MemberCounts, MemberSelector, OnFailure, PrometheusGate,
-    Rollout, RolloutPhase, RolloutSpec, RolloutStatus, RolloutTarget, Run, Wave, WaveStatus,
+    Rollout, RolloutPhase, RolloutSpec, RolloutStatus, RolloutTarget, Run, Slots, Wave, WaveStatus,
 };
 pub use rollout_member::{
     Evidence, MemberState, Move, MoveStage, RolloutMember, RolloutMemberSpec, RolloutMemberStatus,

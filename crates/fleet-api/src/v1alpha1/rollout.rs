@@ -35,7 +35,7 @@ use crate::{KubernetesVersion, text::Minutes};
         .message("a rollout's name has at most 63 characters: its members carry it as a label")
 )]
 #[x_kube(
-    validation = Rule::new("self.target == oldSelf.target && self.waves == oldSelf.waves && self.author == oldSelf.author && self.planHash == oldSelf.planHash && self.onFailure == oldSelf.onFailure")
+    validation = Rule::new("self.target == oldSelf.target && self.waves == oldSelf.waves && self.author == oldSelf.author && self.planHash == oldSelf.planHash && self.onFailure == oldSelf.onFailure && self.slots == oldSelf.slots")
         .message("a rollout runs the plan that it was started with: abort it and start another one")
 )]
 pub struct RolloutSpec {
@@ -51,6 +51,9 @@ pub struct RolloutSpec {
     /// What happens when a wave has more failures than it may have. Default `pause`.
     #[serde(default)]
     pub on_failure: OnFailure,
+    /// What the slots of its members mean. Default `Binding`.
+    #[serde(default)]
+    pub slots: Slots,
     /// For how long nodes stay at the old minor after the control plane has moved, such as `48h`, so that a rollback
     /// stays cheap; at most 7 days, in which EKS can be rolled back. Nodes move at once when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -261,6 +264,17 @@ pub enum OnFailure {
     Pause,
     /// Nothing new begins, and every member of the wave that has moved is rolled back, as far as EKS allows it.
     Rollback,
+}
+
+/// What the slots of a plan mean for its members.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Slots {
+    /// No member begins before its slot: tenants can rely on the plan's dates.
+    #[default]
+    Binding,
+    /// Slots tell the order and what to expect: a member begins as soon as its wave, the gates, its windows and the
+    /// number of members that may move at once let it. Plans count on long upgrades, so it mostly begins earlier.
+    Advisory,
 }
 
 /// What a rollout should be doing.

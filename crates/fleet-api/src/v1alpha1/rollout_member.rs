@@ -32,7 +32,9 @@ use crate::KubernetesVersion;
 )]
 #[x_kube(
     validation = Rule::new("self.rollout == oldSelf.rollout && self.tenant == oldSelf.tenant && self.cluster == oldSelf.cluster && self.clusterUid == oldSelf.clusterUid && self.wave == oldSelf.wave")
-        .message("a member stays with its rollout, its wave and its cluster")
+        .message("a member stays with its rollout, its wave and its cluster"),
+    validation = Rule::new("self.slot >= oldSelf.slot")
+        .message("a slot can be put off, and never brought forward: people approved the plan with its dates")
 )]
 pub struct RolloutMemberSpec {
     /// The Rollout.
@@ -47,7 +49,8 @@ pub struct RolloutMemberSpec {
     pub wave: String,
     /// The minor that the member was at when the rollout was planned.
     pub from: KubernetesVersion,
-    /// When it may begin at the earliest by the plan.
+    /// When it may begin at the earliest by the plan, where slots are `Binding`. It can be put off, and never brought
+    /// forward: people approved the plan with its dates.
     pub slot: Time,
     /// True takes the member out of the rollout, unless it is moving. It then counts neither as success nor as failure.
     #[serde(default)]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MemberSelector, OnFailure, RolloutSpec, RolloutTarget, Run, Wave};
+use super::{MemberSelector, OnFailure, RolloutSpec, RolloutTarget, Run, Slots, Wave};
 use crate::text::Minutes;
 
 /// What a rollout file says and a plan copies: a [`RolloutSpec`] without what starting it adds, which is its author, the
@@ -20,6 +20,9 @@ pub struct RolloutStrategy {
     /// What happens when a wave has more failures than it may have.
     #[serde(default)]
     pub on_failure: OnFailure,
+    /// What the slots of its members mean.
+    #[serde(default)]
+    pub slots: Slots,
     /// For how long nodes stay at the old minor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_nodes: Option<Minutes>,
@@ -39,6 +42,7 @@ impl RolloutStrategy {
             members: spec.members.clone(),
             waves: spec.waves.clone(),
             on_failure: spec.on_failure,
+            slots: spec.slots,
             hold_nodes: spec.hold_nodes,
             step_deadline: spec.step_deadline,
             offline_after: spec.offline_after,
@@ -47,12 +51,14 @@ impl RolloutStrategy {
 
     /// The spec of the rollout that somebody starts by a plan with this strategy.
     pub fn started(self, author: String, plan_hash: String, run: Run) -> RolloutSpec {
-        let Self { target, members, waves, on_failure, hold_nodes, step_deadline, offline_after } = self;
+        let Self { target, members, waves, on_failure, slots, hold_nodes, step_deadline, offline_after } =
+            self;
         RolloutSpec {
             target,
             members,
             waves,
             on_failure,
+            slots,
             hold_nodes,
             step_deadline,
             offline_after,
@@ -77,6 +83,7 @@ mod tests {
             "target": {"kubernetes": "1.36"},
             "members": {"classes": ["eks-standard"]},
             "waves": [{"name": "all", "selector": {}}],
+            "slots": "Advisory",
             "holdNodes": "48h",
         }))
         .unwrap();

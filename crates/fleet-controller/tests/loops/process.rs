@@ -5,7 +5,7 @@ use std::{sync::Arc, thread::JoinHandle, time::Duration};
 use fleet_controller::{
     clock::SystemClock,
     lease::LeaseSettings,
-    run::{Parts, RunError, run},
+    run::{Loops, Parts, RunError, run},
 };
 use fleet_exec::remote::Addresses;
 use fleet_provider::ClusterProvider;
@@ -58,6 +58,7 @@ impl Process {
                 pace: Duration::from_millis(200),
                 resync: Duration::from_secs(600),
                 grace: Duration::from_secs(20),
+                loops: Loops::All,
             };
             let _ = told.send(run(parts, token).await);
         });

@@ -125,11 +125,9 @@ pub(super) fn judge(
 ) -> Result<(), Hold> {
     let blockers = blockers(scene, member);
     let held = hold(scene, member, waves, windows, &blockers);
-    let slot = member.spec().slot.0;
     status.not_before = match &held {
         Err(Hold::Window(Some(opening), _)) => Some(Time(*opening)),
-        _ if scene.now < slot => Some(member.spec().slot.clone()),
-        _ => None,
+        _ => member.bound(scene).filter(|slot| scene.now < *slot).map(Time),
     };
     if held == Err(Hold::NotRunning) && status.blockers == blockers {
         // It says what it said before: no record of the fleet is written because somebody paused.
@@ -173,8 +171,8 @@ fn hold(
     if waves.iter().any(WaveFacts::is_over_budget) && !scene.twist.is(Mutant::FailuresDoNotStop) {
         return Err(Hold::Stopped);
     }
-    let slot = member.spec().slot.0;
-    if scene.now < slot && !scene.twist.is(Mutant::IgnoresSlots) {
+    let early = member.bound(scene).filter(|slot| scene.now < *slot);
+    if let Some(slot) = early.filter(|_| !scene.twist.is(Mutant::IgnoresSlots)) {
         return Err(Hold::Slot(slot));
     }
     if let Some(gate) = waves.get(member.wave).and_then(|wave| wave.closed_before.clone()) {
@@ -262,9 +260,10 @@ impl Hold {
     fn message(&self, scene: &Scene<'_>, member: &Member<'_>, blockers: &[ReportEntry]) -> String {
         match self {
             Self::NotRunning => "the rollout does not run".to_owned(),
-            Self::NotYetLookedAt | Self::Slot(_) => {
-                format!("waits for its slot at {}", minute(member.spec().slot.0))
-            }
+            Self::NotYetLookedAt | Self::Slot(_) => match member.bound(scene) {
+                Some(slot) => format!("waits for its slot at {}", minute(slot)),
+                None => "waits to be looked at".to_owned(),
+            },
             Self::Blocked => match blockers {
                 [only] => only.message.clone(),
                 [first, rest @ ..] => format!("{}, and {} more", first.message, rest.len()),

@@ -127,12 +127,12 @@ fn leaves(member: &Member<'_>) -> Option<String> {
 }
 
 fn pending(scene: &Scene<'_>, member: &Member<'_>, current: usize, mut status: RolloutMemberStatus) -> Next {
-    let slot = member.spec().slot.0;
-    let looked_at = slot.checked_sub(LOOK_AHEAD).unwrap_or(Timestamp::MIN);
+    let slot = member.bound(scene);
+    let looked_at = slot.map(|slot| slot.checked_sub(LOOK_AHEAD).unwrap_or(Timestamp::MIN));
     // A member of a later wave whose slot has passed is not looked at over and over while its wave is not even next.
-    let near = member.wave <= current.saturating_add(1) || scene.now < slot;
-    if scene.run() != Run::Running || scene.now < looked_at || !near {
-        return Next { wake: Some(looked_at), ..Next::stay(status) };
+    let near = member.wave <= current.saturating_add(1) || slot.is_some_and(|slot| scene.now < slot);
+    if scene.run() != Run::Running || looked_at.is_some_and(|at| scene.now < at) || !near {
+        return Next { wake: looked_at, ..Next::stay(status) };
     }
     if status.attempt == 0 {
         status.attempt = 1;

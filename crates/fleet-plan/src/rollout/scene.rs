@@ -7,7 +7,7 @@ use fleet_api::{
     eks::durations::{ADDON_UPDATE, CONTROL_PLANE_UPDATE},
     v1alpha1::{
         AddonChoice, MemberState, RolloutMemberSpec, RolloutMemberStatus, RolloutPhase, RolloutSpec,
-        RolloutStatus, RolloutTarget, Run,
+        RolloutStatus, RolloutTarget, Run, Slots,
     },
 };
 use jiff::{SignedDuration, Timestamp};
@@ -168,6 +168,11 @@ impl<'a> Member<'a> {
     /// Its cluster: not another one of the same name, and not one that is going.
     pub(super) fn cluster(&self) -> Option<ClusterView<'a>> {
         self.view.cluster.filter(|cluster| cluster.uid == self.spec().cluster_uid && !cluster.deleting)
+    }
+
+    /// Before when its plan does not let it begin: its slot, where slots bind.
+    pub(super) fn bound(&self, scene: &Scene<'_>) -> Option<Timestamp> {
+        (scene.spec().slots == Slots::Binding).then(|| self.spec().slot.0)
     }
 
     /// By this order members begin, and by its reverse they are rolled back.

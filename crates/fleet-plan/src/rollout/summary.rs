@@ -212,7 +212,7 @@ fn reasons(
             reasons.push(obstacle.clone());
         }
     }
-    held(sum, &mut reasons);
+    held(scene, sum, &mut reasons);
     let back = sum.decided.records.iter().filter(|record| record.state == MemberState::RollingBack).count();
     let counted = [
         (Code::RollingBack, i64::try_from(back).unwrap_or(i64::MAX), "moving back"),
@@ -285,7 +285,7 @@ fn of_wave(scene: &Scene<'_>, wave: &WaveFacts<'_>, reasons: &mut Vec<ReportEntr
 }
 
 /// What members wait for: one entry for each kind of wait, with how many they are and when it goes on.
-fn held(sum: &Sum<'_, '_>, reasons: &mut Vec<ReportEntry>) {
+fn held(scene: &Scene<'_>, sum: &Sum<'_, '_>, reasons: &mut Vec<ReportEntry>) {
     let mut kinds: BTreeMap<Code, (usize, Option<Timestamp>, &str)> = BTreeMap::new();
     for ((member, begin), record) in sum.found.members.iter().zip(sum.found.begins).zip(&sum.decided.records)
     {
@@ -296,7 +296,11 @@ fn held(sum: &Sum<'_, '_>, reasons: &mut Vec<ReportEntry>) {
             Err(Hold::Blocked) => (Code::MembersBlocked, None),
             Err(Hold::Unseen) => (Code::MembersPreparing, None),
             Err(Hold::Slot(at)) => (Code::WaitingForSlot, Some(*at)),
-            Err(Hold::NotYetLookedAt) => (Code::WaitingForSlot, Some(member.spec().slot.0)),
+            Err(Hold::NotYetLookedAt) => match member.bound(scene) {
+                Some(slot) => (Code::WaitingForSlot, Some(slot)),
+                // It waits for its wave, which is said once.
+                None => continue,
+            },
             Err(Hold::Window(None, _)) => (Code::NoWindow, None),
             Err(Hold::Window(at, Shut::Freeze)) => (Code::Frozen, *at),
             Err(Hold::Window(at, Shut::PutOff)) => (Code::PutOff, *at),

@@ -1,6 +1,6 @@
 //! Rules 1 and 2: waves run one after the other, and no cap is exceeded, whoever reads what.
 
-use fleet_api::v1alpha1::{MemberState::*, RolloutPhase, Run};
+use fleet_api::v1alpha1::{MemberState::*, RolloutPhase, Run, Slots};
 use serde_json::json;
 
 use super::hub::{Hub, hours, minutes, rollout, wave};
@@ -95,6 +95,30 @@ fn members_begin_in_the_order_of_their_slots_and_never_before() {
     hub.member_spec("a").slot.0 += hours(2);
     hub.begin();
     assert_eq!(hub.states(), [Preflight, Upgrading, Preflight]);
+}
+
+#[test]
+fn slots_that_are_advisory_give_the_order_and_hold_nobody_but_waves_still_wait() {
+    let waves = json!([wave("first", json!({"maxConcurrent": 2})), wave("second", json!({}))]);
+    let mut hub = rollout(waves).with("first", &["a", "b", "c"]).with("second", &["d"]);
+    hub.spec.slots = Slots::Advisory;
+    for (name, ahead) in [("a", 90), ("b", 60), ("c", 30), ("d", 120)] {
+        hub.member_spec(name).slot.0 += hours(ahead);
+    }
+    hub.begin();
+    assert_eq!(hub.states(), [Preflight, Upgrading, Upgrading, Preflight]);
+    assert_eq!(hub.members["d"].status.not_before, None);
+    assert!(hub.message("d").contains("waits for the waves before its own"), "{}", hub.message("d"));
+    for name in ["b", "c"] {
+        hub.succeed(name);
+    }
+    hub.look();
+    hub.settle();
+    assert_eq!(hub.states(), [Upgrading, Succeeded, Succeeded, Preflight]);
+    hub.succeed("a");
+    hub.look();
+    hub.settle();
+    assert_eq!(hub.states(), [Succeeded, Succeeded, Succeeded, Upgrading]);
 }
 
 #[test]

@@ -23,6 +23,7 @@ pub fn rollout(name: &str, strategy: &RolloutStrategy, references: &References<'
         members,
         waves,
         on_failure: _,
+        slots: _,
         hold_nodes,
         step_deadline: _,
         offline_after: _,

@@ -14,6 +14,7 @@ use tokio::process::Command;
 use crate::{
     example::TENANT,
     figures::{Figures, mib},
+    processes::resident,
     say,
 };
 
@@ -90,7 +91,7 @@ pub(crate) async fn measure(root: &Path, count: usize, rest: Duration, figures: 
     tokio::time::sleep(rest).await;
     let spent = (ticks(controller)? - before) as f64 / TICKS_PER_SECOND;
     let share = 100.0 * spent / began.elapsed().as_secs_f64();
-    let memory = resident(controller)?;
+    let memory = resident(controller).context("the controller is gone")?;
     figures.add(
         "controllerAtRest",
         format!("controller at rest with {count} clusters, over {} s", rest.as_secs()),
@@ -131,12 +132,4 @@ fn ticks(pid: u64) -> Result<u64> {
         Ok(fields.get(index).with_context(|| format!("/proc/{pid}/stat is short"))?.parse()?)
     };
     Ok(number(11)? + number(12)?)
-}
-
-/// Resident memory of a process in bytes.
-fn resident(pid: u64) -> Result<u64> {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).context("the controller is gone")?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    let kibibytes: u64 = line.split_whitespace().next().context("it tells no memory")?.parse()?;
-    Ok(kibibytes * 1024)
 }

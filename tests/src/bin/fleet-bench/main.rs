@@ -1,5 +1,5 @@
 //! Figures: control planes, the first bundle beside kubectl, the pass that changes nothing, drift to repair, the
-//! controller at rest. Nothing is asserted of any of them.
+//! controller at rest, rollouts. Nothing is asserted of any of them.
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a program of the command line")]
 
 mod clusters;
@@ -8,6 +8,8 @@ mod controller;
 mod example;
 mod figures;
 mod first_bundle;
+mod processes;
+mod rollouts;
 mod watching;
 
 use std::{
@@ -45,6 +47,15 @@ struct Arguments {
     /// How long the controller's rest is measured, in seconds
     #[arg(long, default_value_t = 60, value_parser = at_least_one)]
     rest: usize,
+    /// How many rollouts are simulated
+    #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u64).range(1..))]
+    seeds: u64,
+    /// Take these figures only
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Clusters, Part::Controller, Part::Rollouts])]
+    only: Vec<Part>,
+    /// Plan one rollout of so many members and print what it took: the benchmark calls itself so
+    #[arg(long, hide = true)]
+    plan_alone: Option<usize>,
     /// How the figures are printed
     #[arg(short, long, value_enum, default_value_t = Output::Table)]
     output: Output,
@@ -57,6 +68,17 @@ struct Arguments {
 enum Output {
     Table,
     Json,
+}
+
+/// A part of the benchmark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Part {
+    /// Control planes, the first bundle, the pass that changes nothing, repairs
+    Clusters,
+    /// The controller at rest
+    Controller,
+    /// Planning, ticks, a hundred clusters, the simulator
+    Rollouts,
 }
 
 fn at_least_one(text: &str) -> Result<usize, String> {
@@ -123,6 +145,10 @@ async fn interrupted() -> Result<u8> {
 }
 
 async fn run(arguments: &Arguments) -> Result<()> {
+    if let Some(members) = arguments.plan_alone {
+        println!("{}", serde_json::to_string(&rollouts::planning::alone(members)?)?);
+        return Ok(());
+    }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the crate lies below the root")?;
     let assets =
         Assets::ensure(&[Minor::V1_35, Minor::V1_36], &|progress| say(&progress.to_string())).await?;
@@ -131,9 +157,16 @@ async fn run(arguments: &Arguments) -> Result<()> {
     let mut conditions = Conditions::take(&assets, example.minor()?).await?;
     say(&conditions.text());
     let mut figures = Figures::default();
-    on_clusters(&assets, arguments, &example, &bundle, &mut figures).await?;
-    let rest = Duration::from_secs(arguments.rest as u64);
-    controller::measure(root, arguments.clusters, rest, &mut figures).await?;
+    for part in &arguments.only {
+        match part {
+            Part::Clusters => on_clusters(&assets, arguments, &example, &bundle, &mut figures).await?,
+            Part::Controller => {
+                let rest = Duration::from_secs(arguments.rest as u64);
+                controller::measure(root, arguments.clusters, rest, &mut figures).await?;
+            }
+            Part::Rollouts => rollouts::measure(&assets, arguments.seeds, &mut figures).await?,
+        }
+    }
     conditions.end().await?;
     tell(arguments, &conditions, &bundle, &figures)
 }
@@ -209,7 +242,8 @@ fn method(arguments: &Arguments, bundle: &Bundle) -> String {
          and begins its probes while others still apply. The no-op pass sets a bundle that was rendered anew and is \
          equal, then the same one again. An object is deleted by another client, from a cluster at \
          rest, and counts as back when that client's own watch sees it with the labels that it should have; namespaces \
-         are not deleted.",
+         are not deleted. A rollout of a hundred clusters runs the controller's loop of rollouts on a management cluster \
+         of its own; what the clusters' loop and EKS would do is done at once by the benchmark.",
         bundle.objects.len(),
         before_access(bundle).count(),
         bundle.probes.len(),

@@ -1,6 +1,6 @@
 //! A plan as a page that needs nothing else: drawn over time, with its waves and members as tables.
 
-use fleet_api::v1alpha1::Maintenance;
+use fleet_api::v1alpha1::{Maintenance, Slots};
 use fleet_plan::{
     rollout::plan::{PlannedGate, PlannedMember, PlannedWave, RolloutPlan},
     windows,
@@ -8,7 +8,7 @@ use fleet_plan::{
 
 use super::{
     between, count, dollars, moment,
-    plan::{delay, shortened, to},
+    plan::{notes, to},
     svg,
 };
 
@@ -31,18 +31,13 @@ pub(crate) fn page<'m>(plans: &[RolloutPlan], times: &impl Fn(&str) -> Option<&'
 fn section<'m>(plan: &RolloutPlan, times: &impl Fn(&str) -> Option<&'m Maintenance>) -> String {
     let hop =
         plan.hop.map(|hop| format!(", hop {} of {} to {}", hop.number, hop.of, hop.to)).unwrap_or_default();
-    let mut notes: Vec<String> = delay(plan).into_iter().collect();
-    if !plan.at_target.is_empty() {
-        notes.push(format!("at the target already: {}", shortened(&plan.at_target)));
-    }
-    notes.extend(plan.notes.iter().cloned());
-    let notes: String = notes.iter().map(|note| format!("<li>{}</li>", escaped(note))).collect();
+    let notes: String = notes(plan).iter().map(|note| format!("<li>{}</li>", escaped(note))).collect();
     format!(
         "<section>\n<header>\n<p class=\"kind\">Rollout plan{}</p>\n<h1>{}</h1>\n<p class=\"lead\">{} {} in {}</p>\n</header>\n\
          {}\n<h2>Over time</h2>\n<figure>\n<div class=\"scroll\">{}</div>\n{}\n</figure>\n\
          {}<h2>Waves</h2>\n<div class=\"scroll\">{}</div>\n<h2>Members</h2>\n<div class=\"scroll\">{}</div>\n\
          <footer><p>Made {}. Times are in UTC; what is expected supposes that nothing fails and that people vote at once. \
-         A member begins at its slot or later.</p><p class=\"hash\">plan {}</p></footer>\n</section>",
+         {}</p><p class=\"hash\">plan {}</p></footer>\n</section>",
         escaped(&hop),
         escaped(&plan.name),
         count(plan.members.len(), "member"),
@@ -59,6 +54,11 @@ fn section<'m>(plan: &RolloutPlan, times: &impl Fn(&str) -> Option<&'m Maintenan
         waves(plan),
         members(plan, times),
         moment(plan.made_at),
+        match plan.strategy.slots {
+            Slots::Binding => "A member begins at its slot or later.",
+            Slots::Advisory =>
+                "A member begins as soon as its wave, the gates, its windows and the room allow.",
+        },
         escaped(&plan.hash),
     )
 }

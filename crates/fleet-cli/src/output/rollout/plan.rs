@@ -1,6 +1,6 @@
 //! A plan as tables.
 
-use fleet_api::v1alpha1::RolloutTarget;
+use fleet_api::v1alpha1::{RolloutTarget, Slots};
 use fleet_plan::rollout::plan::{PlannedGate, PlannedMember, PlannedWave, RolloutPlan};
 
 use super::{between, count, dollars, moment};
@@ -19,7 +19,7 @@ pub(crate) fn text(plan: &RolloutPlan, wide: bool) -> String {
         heading.extend(["nodes from", "support ends", "extra per day", "hindrances"]);
     }
     parts.push(table(&heading, plan.members.iter().map(|member| member_row(member, wide)).collect()));
-    let notes: Vec<String> = notes(plan);
+    let notes = noted(plan);
     if !notes.is_empty() {
         parts.push(notes.join("\n"));
     }
@@ -77,14 +77,28 @@ pub(crate) fn delay(plan: &RolloutPlan) -> Option<String> {
     })
 }
 
-/// The notes of a plan, with what waiting costs before them.
-fn notes(plan: &RolloutPlan) -> Vec<String> {
+/// The notes of a plan, with what waiting costs and what its slots mean before them.
+pub(crate) fn notes(plan: &RolloutPlan) -> Vec<String> {
     let mut lines: Vec<String> = delay(plan).into_iter().collect();
-    if !plan.at_target.is_empty() {
-        lines.push(format!("at the target already: {}", plain(&shortened(&plan.at_target))));
+    if plan.strategy.slots == Slots::Advisory {
+        lines.push(
+            "slots are advisory: members begin as soon as waves, gates, windows and room allow".to_owned(),
+        );
     }
-    lines.extend(plan.notes.iter().map(|note| plain(note)));
-    lines.into_iter().map(|line| format!("{} {line}", toned("note:", Tone::Busy))).collect()
+    if !plan.at_target.is_empty() {
+        lines.push(format!("at the target already: {}", shortened(&plan.at_target)));
+    }
+    lines.extend(plan.notes.iter().cloned());
+    lines
+}
+
+/// The notes for a terminal.
+fn noted(plan: &RolloutPlan) -> Vec<String> {
+    notes(plan)
+        .into_iter()
+        .map(|line| plain(&line))
+        .map(|line| format!("{} {line}", toned("note:", Tone::Busy)))
+        .collect()
 }
 
 /// The first of some names, and how many more there are.
