@@ -47,7 +47,7 @@ impl DeletionReceipt {
             format!("Deletion receipt for tenant {} ({})", self.tenant, self.tenant_uid),
             format!("Cluster {} in account {}, region {}", self.cluster_name, self.account, self.region),
             match self.finished_at {
-                Some(at) => format!("Began {}, finished {at}", self.began_at),
+                Some(at) => format!("Began {:.0}, finished {at:.0}", self.began_at),
                 None => format!("Began {}, not finished", self.began_at),
             },
         ];

@@ -167,8 +167,11 @@ fn text(status: &Status, now: Timestamp) -> String {
     }
     for service in &status.services {
         let process = service.process.as_ref();
-        let restarts =
-            if service.restarts > 0 { format!(" ({} restarts)", service.restarts) } else { String::new() };
+        let restarts = match service.restarts {
+            0 => String::new(),
+            1 => " (1 restart)".to_owned(),
+            more => format!(" ({more} restarts)"),
+        };
         rows.push(vec![
             format!("{}{restarts}", service.name),
             "-".to_owned(),

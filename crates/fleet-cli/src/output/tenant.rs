@@ -109,8 +109,8 @@ impl Why {
         }
         for failure in failures {
             lines.push(format!(
-                "\nfailed {} times: {}, last at {:.0}: {}: {}",
-                failure.attempts,
+                "\nfailed {}: {}, last at {:.0}: {}: {}",
+                if failure.attempts == 1 { "once".to_owned() } else { format!("{} times", failure.attempts) },
                 failure.step,
                 failure.last_at.0,
                 failure.code,
