@@ -33,7 +33,7 @@ const fn rule_of(mutant: Mutant) -> Rule {
         | Mutant::OneVoteIsEnough => Rule::Approvals,
         Mutant::NodesFollowAtOnce => Rule::HoldNodes,
         Mutant::IgnoresSlots => Rule::Slots,
-        Mutant::IgnoresPause => Rule::People,
+        Mutant::IgnoresPause | Mutant::IgnoresOtherRollouts => Rule::People,
     }
 }
 
@@ -100,4 +100,5 @@ caught! {
     nodes_that_follow_at_once_are_caught: NodesFollowAtOnce,
     ignored_slots_are_caught: IgnoresSlots,
     an_ignored_pause_is_caught: IgnoresPause,
+    an_ignored_rollout_is_caught: IgnoresOtherRollouts,
 }

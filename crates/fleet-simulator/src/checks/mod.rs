@@ -33,7 +33,8 @@ pub enum Rule {
     WaveOrder,
     /// 2: not more members move at once, and not more fail, than the wave allows.
     Caps,
-    /// 3: nothing begins outside a window, in a freeze, or with less of the window left than the step takes.
+    /// 3: nothing begins outside a window, in a freeze, before the day to which it was put off, within the minimum gap
+    /// after the last change, or with less of the window left than the step takes.
     Windows,
     /// 4: success needs evidence of this move, and nothing begins that was not looked at.
     Evidence,
@@ -53,7 +54,7 @@ pub enum Rule {
     HoldNodes,
     /// 12: nothing begins before its slot.
     Slots,
-    /// What a person paused, aborted or skipped does not begin.
+    /// What a person paused, aborted or skipped, or another rollout moves, does not begin.
     People,
     /// Nobody is forgotten or counted twice.
     Nobody,
@@ -81,7 +82,9 @@ impl Rule {
             Self::Approvals => "rule 10: a gate opens on enough valid votes of the right people",
             Self::HoldNodes => "rule 11: nodes are held back, and a rollback is not promised for too long",
             Self::Slots => "rule 12: nothing begins before its slot",
-            Self::People => "nothing begins that a person has paused, aborted or skipped",
+            Self::People => {
+                "nothing begins that a person has paused, aborted or skipped, or that another rollout moves"
+            }
             Self::Nobody => "every member is counted, once",
             Self::Liveness => "when faults stop, a rollout ends, or says whom it waits for",
         }
