@@ -24,8 +24,8 @@ pub(crate) struct Operation {
 pub(crate) enum Goal {
     /// This minor.
     Minor(u16),
-    /// The new baseline, or the old one.
-    Baseline(bool),
+    /// The new baseline or add-on, or the old one.
+    Part(bool),
 }
 
 /// The true state of a cluster.
@@ -34,8 +34,11 @@ pub(crate) struct Cloud {
     pub(crate) exists: bool,
     pub(crate) minor: u16,
     pub(crate) made_with: u16,
-    pub(crate) new_baseline: bool,
+    /// Whether its baseline or add-on is the new one.
+    pub(crate) new_part: bool,
     pub(crate) upgraded_at: Option<Millis>,
+    /// The minor that its control plane was last told to go up to, and when.
+    pub(crate) disturbed: Option<(u16, Millis)>,
     pub(crate) operation: Option<Operation>,
     /// How often the cloud failed at what the present move wants.
     pub(crate) failures: u32,
@@ -50,8 +53,9 @@ impl Cloud {
             exists: true,
             minor: member.minor,
             made_with: member.made_with,
-            new_baseline: false,
+            new_part: false,
             upgraded_at: None,
+            disturbed: None,
             operation: None,
             failures: 0,
             sick_until: 0,
@@ -74,7 +78,7 @@ impl Cloud {
     pub(crate) fn is_at(&self, goal: Goal) -> bool {
         let there = match goal {
             Goal::Minor(minor) => self.minor == minor,
-            Goal::Baseline(new) => self.new_baseline == new,
+            Goal::Part(new) => self.new_part == new,
         };
         self.exists && there && self.operation.is_none()
     }
@@ -93,9 +97,12 @@ impl Cloud {
                 if !up && !down {
                     return Begun::Never;
                 }
+                if up {
+                    self.disturbed = Some((minor, now));
+                }
                 down
             }
-            Goal::Baseline(new) => !new,
+            Goal::Part(new) => !new,
         };
         let ends = if mended { Ends::Well } else { behaviour.ends };
         self.operations += 1;
@@ -122,7 +129,7 @@ impl Cloud {
                 self.upgraded_at = (!operation.back).then_some(now);
                 self.minor = minor;
             }
-            Goal::Baseline(new) => self.new_baseline = new,
+            Goal::Part(new) => self.new_part = new,
         }
         self.failures = 0;
         let settles = if behaviour.ends == Ends::Sick && !mended { 1000 * DAY } else { behaviour.settles };
@@ -167,6 +174,10 @@ pub(crate) enum Begun {
 pub(crate) fn goal_of(wanted: &fleet_api::v1alpha1::Move, target: Target) -> Option<Goal> {
     match target {
         Target::Kubernetes(_) => wanted.version.map(|version| Goal::Minor(version.minor())),
-        Target::Baseline => wanted.baseline.as_deref().map(|baseline| Goal::Baseline(baseline == "new")),
+        Target::Baseline => wanted.baseline.as_deref().map(|baseline| Goal::Part(baseline == "new")),
+        Target::Addons => {
+            let version = wanted.addons.first().and_then(|addon| addon.version.as_deref());
+            version.map(|version| Goal::Part(version == "new"))
+        }
     }
 }

@@ -58,7 +58,7 @@ impl World<'_> {
         let clock = process.clock;
         let Some(rollout) = self.hub.rollout.as_of(of_rollout).cloned() else { return Ok(()) };
         let mut members = BTreeMap::new();
-        for (history, clusters) in self.hub.members.iter().zip(&self.hub.clusters) {
+        for (index, (history, clusters)) in self.hub.members.iter().zip(&self.hub.clusters).enumerate() {
             let Some(member) = history.as_of(of_members) else { continue };
             let (spec, status) = (&*member.value.spec, &*member.value.status);
             let cluster = clusters.as_of(of_clusters).map(|cluster| &cluster.value);
@@ -73,7 +73,7 @@ impl World<'_> {
                         paused: cluster.paused,
                         maintenance: cluster.maintenance.as_deref(),
                         current: cluster.current.as_deref(),
-                        taken_by: None,
+                        taken_by: self.hub.rival_of(index, cluster.current.as_deref(), of_rollout),
                         baseline: &cluster.baseline,
                         versions: &cluster.versions,
                         evidence: cluster.evidence.as_deref(),
@@ -228,8 +228,10 @@ impl World<'_> {
                     self.log.say(now, who, || {
                         let version = wanted.version.map(|v| v.to_string()).unwrap_or_default();
                         let baseline = wanted.baseline.as_deref().unwrap_or_default();
+                        let addon = wanted.addons.first().and_then(|addon| addon.version.as_deref());
+                        let addon = addon.unwrap_or_default();
                         format!(
-                            "{name}: move {} {:?} {version}{baseline} (seq {})",
+                            "{name}: move {} {:?} {version}{baseline}{addon} (seq {})",
                             wanted.id, wanted.stage, wanted.seq
                         )
                     });

@@ -1,7 +1,7 @@
 //! What goes wrong, and what becomes of controllers by it.
 
 use crate::{
-    scenario::{Fault, KINDS},
+    scenario::{Fault, KINDS, Kind},
     time::{MINUTE, Millis, SECOND, length},
     world::{Event, World},
 };
@@ -92,6 +92,18 @@ impl World<'_> {
                 self.at(now + time + SECOND, Event::Look(index));
             }
             Fault::Sick(index, time) => self.fall_sick(index, time),
+            Fault::Rival(index, time) => {
+                let until = now + time;
+                if self.hub.take(now, index, until) {
+                    let name = self.name(index).to_owned();
+                    self.log.say(now, "rival", || format!("{name}: is taken for {}", length(time)));
+                    self.announce(Kind::Cluster);
+                    let lag = self.lag(Kind::Rollout);
+                    for process in 0..self.processes.len() {
+                        self.wake(process, until + lag + 1);
+                    }
+                }
+            }
         }
     }
 

@@ -17,6 +17,8 @@ use crate::{
     time::{DAY, HOUR, MINUTE, Millis, SECOND, time, timestamp},
 };
 
+mod breadth;
+
 /// The minor that most scenarios move to.
 pub(crate) const TO: u16 = 36;
 /// The minor that most members come from.
@@ -103,6 +105,7 @@ fn make(seed: u64, random: &mut Random, theme: Theme, count: usize) -> Scenario 
     gates_of(random, theme, &mut scenario);
     people(random, theme, &mut scenario);
     faults(random, theme, &mut scenario);
+    breadth::add(&mut Random::new(seed, "breadth"), theme, &mut scenario);
     scenario
 }
 
@@ -258,6 +261,7 @@ fn member(random: &mut Random, theme: Theme, scenario: &Scenario, index: usize) 
         minor: minors.1,
         made_with: minors.2,
         maintenance: windowed.then(|| maintenance(random, scenario.start)),
+        disturbed_before: None,
         moved_before: random.chance(25),
         blocked_until: if blocked { random.between(1, 40) * HOUR } else { 0 },
         dark_until: if dark { random.between(1, 10) * HOUR } else { 0 },
@@ -278,7 +282,7 @@ fn behaviour(random: &mut Random, theme: Theme, target: Target) -> Behaviour {
     };
     let takes = match target {
         Target::Kubernetes(_) => random.between(8, 45) * MINUTE,
-        Target::Baseline => random.between(1, 8) * MINUTE,
+        Target::Baseline | Target::Addons => random.between(1, 8) * MINUTE,
     };
     let flaps = if theme != Theme::Fair && random.chance(25) {
         let count = random.between(1, 3);

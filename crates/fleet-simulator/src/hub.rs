@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use fleet_api::v1alpha1::{
-    Evidence, Maintenance, Move, RolloutMemberSpec, RolloutMemberStatus, RolloutSpec, RolloutStatus,
-    VersionStatus,
+    Evidence, Maintenance, Move, MoveStage, RolloutMemberSpec, RolloutMemberStatus, RolloutSpec,
+    RolloutStatus, VersionStatus,
 };
 use fleet_plan::rollout::VoteView;
 
@@ -50,6 +50,9 @@ pub(crate) struct Stored<T> {
 pub(crate) struct History<T> {
     entries: Vec<(Millis, Option<Arc<Stored<T>>>)>,
 }
+
+/// The name of the rollout that takes clusters beside ours.
+const RIVAL: &str = "rival";
 
 /// For how long it is remembered what an object was: longer than any cache is behind.
 const MEMORY: Millis = 6 * HOUR;
@@ -108,6 +111,8 @@ pub(crate) struct Hub {
     pub(crate) members: Vec<History<Member>>,
     pub(crate) clusters: Vec<History<Cluster>>,
     pub(crate) votes: History<Vec<VoteView>>,
+    /// When the rollout is over that has last taken a member's cluster beside ours.
+    rivals: Vec<Option<Millis>>,
 }
 
 impl Hub {
@@ -118,6 +123,7 @@ impl Hub {
             members: (0..members).map(|_| History::new()).collect(),
             clusters: (0..members).map(|_| History::new()).collect(),
             votes: History::new(),
+            rivals: vec![None; members],
         }
     }
 
@@ -172,6 +178,40 @@ impl Hub {
     /// The votes as they are stored.
     pub(crate) fn votes(&self) -> &[VoteView] {
         self.votes.current().map(|stored| stored.value.as_slice()).unwrap_or_default()
+    }
+
+    /// The name of the other rollout whose move stands in a cluster and that is not over, as of a moment.
+    pub(crate) fn rival_of(&self, index: usize, current: Option<&Move>, at: Millis) -> Option<&'static str> {
+        let over = self.rivals.get(index).copied().flatten()?;
+        (at < over && current.is_some_and(|current| current.rollout == RIVAL)).then_some(RIVAL)
+    }
+
+    /// Another rollout sets its move on a cluster, where none of ours stands that may still want something. Returns whether
+    /// it did.
+    pub(crate) fn take(&mut self, now: Millis, index: usize, until: Millis) -> bool {
+        let over = self.rollout().is_some_and(|rollout| rollout.status.phase.is_over());
+        let Some(cluster) = self.cluster(index).filter(|cluster| !cluster.deleting) else { return false };
+        let ours = cluster.current.as_deref().is_some_and(|current| current.rollout == crate::start::ROLLOUT);
+        if ours && !over {
+            return false;
+        }
+        let wanted = Move {
+            rollout: RIVAL.to_owned(),
+            rollout_uid: "rival-uid".to_owned(),
+            seq: 1,
+            id: "rival-uid-1".to_owned(),
+            stage: MoveStage::Prepare,
+            version: None,
+            baseline: None,
+            addons: Vec::new(),
+            hold_nodes_until: None,
+        };
+        let value = Cluster { current: Some(Arc::new(wanted)), ..cluster.clone() };
+        self.put_cluster(now, index, Some(value));
+        if let Some(rival) = self.rivals.get_mut(index) {
+            *rival = Some(until);
+        }
+        true
     }
 
     /// Writes the rollout's status against the version that was read.

@@ -56,12 +56,15 @@ pub struct Outcome {
 /// they have to be the same.
 pub fn run(scenario: &Scenario, engine: &Engine<'_>) -> Outcome {
     let outcome = run_once(scenario, engine, log::Log::silent());
-    if outcome.violation.is_some() || !scenario.is_fair() || scenario.faults.is_empty() {
+    // Who never ends may have been held up by what controllers suffered, which is told by the comparison.
+    let ended_ill = outcome.violation.as_ref().is_some_and(|violation| violation.rule != Rule::Liveness);
+    if ended_ill || !scenario.is_fair() || scenario.faults.is_empty() {
         return outcome;
     }
     let calm = Scenario { faults: Vec::new(), ..scenario.clone() };
     let undisturbed = run_once(&calm, engine, log::Log::silent());
-    Outcome { violation: difference(scenario, &undisturbed, &outcome), ..outcome }
+    let violation = difference(scenario, &undisturbed, &outcome);
+    Outcome { violation: violation.or(outcome.violation), ..outcome }
 }
 
 /// Runs a scenario once more for its readable log, which ends with the rule that was broken.
@@ -89,7 +92,12 @@ fn run_once(scenario: &Scenario, engine: &Engine<'_>, log: log::Log) -> Outcome 
 
 fn difference(scenario: &Scenario, calm: &Outcome, stormy: &Outcome) -> Option<Violation> {
     let text = if let Some(violation) = &calm.violation {
+        if stormy.violation.is_some() {
+            return None;
+        }
         format!("without any fault: {}", violation.text)
+    } else if let Some(violation) = &stormy.violation {
+        format!("without any fault it ended {:?}, and with them: {}", calm.phase, violation.text)
     } else if calm.phase != stormy.phase {
         format!("it ended {:?}, and without any fault {:?}", stormy.phase, calm.phase)
     } else {

@@ -2,7 +2,7 @@
 
 use fleet_api::{
     KubernetesVersion,
-    v1alpha1::{Evidence, MoveStage, ReportEntry, VersionStatus},
+    v1alpha1::{Disruption, Evidence, MoveStage, ReportEntry, VersionStatus},
 };
 
 use crate::{
@@ -62,6 +62,14 @@ impl World<'_> {
             control_plane: Some(minor),
             created_at: Some(KubernetesVersion::from_minor(cloud.made_with)),
             upgrade_completed_at: completed,
+            last_disruption: match cloud.disturbed {
+                Some((minor, at)) => Some(Disruption {
+                    change: KubernetesVersion::from_minor(minor).to_string(),
+                    at: time(at + clock),
+                }),
+                None => known.last_disruption.clone(),
+            },
+            addons: crate::start::addons(cloud.new_part && self.scenario.target == Target::Addons),
             ..VersionStatus::default()
         };
         let evidence = cached
@@ -69,7 +77,8 @@ impl World<'_> {
             .current
             .as_deref()
             .map(|wanted| self.evidence(index, wanted, &cached.value, clock, stuck));
-        let baseline = if cloud.new_baseline { "new" } else { "old" };
+        let new_baseline = cloud.new_part && self.scenario.target == Target::Baseline;
+        let baseline = if new_baseline { "new" } else { "old" };
         let stage = cached.value.current.as_deref().map(|wanted| (wanted.id.clone(), wanted.stage));
         let result =
             self.hub.write_observation(now, index, &cached.version, versions, baseline.into(), evidence);

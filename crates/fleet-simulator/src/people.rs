@@ -40,6 +40,8 @@ impl World<'_> {
                 }
             }),
             Act::Acknowledge(failures) => self.edit_rollout(|spec| spec.acknowledged_failures = *failures),
+            // The management cluster knows who belongs to a group, and refuses the votes of others.
+            Act::Vote { role, approver, .. } if !self.is_admitted(role, approver) => {}
             Act::Vote { gate, role, approver, this_plan } => {
                 let mut votes = self.hub.votes().to_vec();
                 votes.push(VoteView {
@@ -83,6 +85,12 @@ impl World<'_> {
                 seen.truth_changed(&mut self.checks, *index);
             }
         }
+    }
+
+    /// Whether the management cluster stores a vote: of a role that groups have, only if the voter is in one of them.
+    fn is_admitted(&self, role: &str, approver: &str) -> bool {
+        let role = self.scenario.approvers.iter().find(|known| known.name == role);
+        role.is_none_or(|role| role.groups.is_empty() || role.users.iter().any(|user| user == approver))
     }
 
     pub(crate) fn on_gone(&mut self, index: usize, again: bool) {

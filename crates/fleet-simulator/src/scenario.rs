@@ -48,6 +48,8 @@ pub enum Target {
     Kubernetes(u16),
     /// The baseline `new`, from the baseline `old`.
     Baseline,
+    /// One add-on at `new`, from `old`.
+    Addons,
 }
 
 /// A member and its cluster.
@@ -65,8 +67,10 @@ pub struct Member {
     pub minor: u16,
     /// The minor that its cluster was made with.
     pub made_with: u16,
-    /// When it may be disturbed.
+    /// When it may be disturbed, with what its people chose.
     pub maintenance: Option<Maintenance>,
+    /// How long before the start its workloads were last disturbed, by a change of something else.
+    pub disturbed_before: Option<Millis>,
     /// Whether a rollout before has left a move and evidence of it in the cluster.
     pub moved_before: bool,
     /// Until when something stands in the way of an upgrade, since the start.
@@ -201,6 +205,8 @@ pub enum Fault {
     Offline(usize, Millis),
     /// A cluster is not healthy for a while.
     Sick(usize, Millis),
+    /// Another rollout takes a cluster that is free, and is over after a while.
+    Rival(usize, Millis),
 }
 
 /// How fast the world is.
@@ -266,7 +272,14 @@ impl Scenario {
     /// plan and the clusters alone.
     pub fn is_fair(&self) -> bool {
         let gentle = |fault: &Fault| {
-            !matches!(fault, Fault::Offline(..) | Fault::Sick(..) | Fault::ClockStep(..) | Fault::Outage(_))
+            !matches!(
+                fault,
+                Fault::Offline(..)
+                    | Fault::Sick(..)
+                    | Fault::ClockStep(..)
+                    | Fault::Outage(_)
+                    | Fault::Rival(..)
+            )
         };
         self.faults.iter().all(|(_, fault)| gentle(fault))
             && self.acts.iter().all(|(_, act)| matches!(act, Act::Run | Act::Vote { .. }))

@@ -77,6 +77,7 @@ fn candidates(of: &Scenario) -> Vec<Scenario> {
         with(&|scenario| {
             if let Some(member) = scenario.members.get_mut(index) {
                 member.maintenance = None;
+                member.disturbed_before = None;
                 member.moved_before = false;
                 member.blocked_until = 0;
                 member.dark_until = 0;
@@ -146,7 +147,9 @@ fn without_member(scenario: &mut Scenario, index: usize) {
         | Act::Unvote { .. } => true,
     });
     scenario.faults.retain_mut(|(_, fault)| match fault {
-        Fault::Offline(other, _) | Fault::Sick(other, _) => moved(*other).map(|now| *other = now).is_some(),
+        Fault::Offline(other, _) | Fault::Sick(other, _) | Fault::Rival(other, _) => {
+            moved(*other).map(|now| *other = now).is_some()
+        }
         _ => true,
     });
     let empty =

@@ -6,8 +6,8 @@ use fleet_api::{
     KubernetesVersion,
     text::Minutes,
     v1alpha1::{
-        Evidence, MemberSelector, Move, MoveStage, RolloutMemberSpec, RolloutSpec, RolloutTarget, Run, Slots,
-        VersionStatus,
+        AddonChoice, ComponentVersion, Disruption, Evidence, MemberSelector, Move, MoveStage,
+        RolloutMemberSpec, RolloutSpec, RolloutTarget, Run, Slots, VersionStatus,
     },
 };
 
@@ -26,6 +26,8 @@ pub(crate) const OTHER_PLAN: &str = "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb
 pub(crate) const AUTHOR: &str = "planner";
 /// The rollout's name.
 pub(crate) const ROLLOUT: &str = "wave";
+/// The add-on of a rollout of add-ons.
+const ADDON: &str = "coredns";
 /// The rollout's UID.
 pub(crate) const ROLLOUT_UID: &str = "rollout-uid";
 
@@ -53,12 +55,16 @@ pub(crate) fn store(world: &mut World<'_>) {
 }
 
 fn rollout_spec(scenario: &Scenario) -> RolloutSpec {
-    let (kubernetes, baseline) = match scenario.target {
-        Target::Kubernetes(minor) => (Some(KubernetesVersion::from_minor(minor)), None),
-        Target::Baseline => (None, Some("new".to_owned())),
+    let target = match scenario.target {
+        Target::Kubernetes(minor) => RolloutTarget {
+            kubernetes: Some(KubernetesVersion::from_minor(minor)),
+            ..RolloutTarget::default()
+        },
+        Target::Baseline => RolloutTarget { baseline: Some("new".to_owned()), ..RolloutTarget::default() },
+        Target::Addons => RolloutTarget { addons: Some(vec![addon("new")]), ..RolloutTarget::default() },
     };
     RolloutSpec {
-        target: RolloutTarget { kubernetes, baseline, addons: None },
+        target,
         members: Some(MemberSelector::default()),
         waves: scenario.waves.clone(),
         on_failure: scenario.on_failure,
@@ -71,6 +77,22 @@ fn rollout_spec(scenario: &Scenario) -> RolloutSpec {
         run: Run::Planned,
         acknowledged_failures: 0,
     }
+}
+
+/// The add-on that a rollout of add-ons moves, at a version.
+fn addon(version: &str) -> AddonChoice {
+    AddonChoice {
+        name: ADDON.to_owned(),
+        version: Some(version.to_owned()),
+        configuration: None,
+        role_arn: None,
+    }
+}
+
+/// The add-ons of a cluster as they are observed.
+pub(crate) fn addons(new: bool) -> Vec<ComponentVersion> {
+    let version = if new { "new" } else { "old" };
+    vec![ComponentVersion { name: ADDON.to_owned(), version: version.to_owned() }]
 }
 
 /// A member's spec, as the plan made it.
@@ -88,6 +110,12 @@ pub(crate) fn member_spec(scenario: &Scenario, member: &scenario::Member) -> Rol
         retry: None,
         rollback: false,
     }
+}
+
+/// When its workloads were last disturbed before the scenario begins.
+pub(crate) fn disturbed_before(scenario: &Scenario, member: &scenario::Member) -> Option<Disruption> {
+    let before = member.disturbed_before?;
+    Some(Disruption { change: "nodes of before".to_owned(), at: time(scenario.start - before) })
 }
 
 /// A member's cluster as it is stored before anything of the rollout touches it.
@@ -134,6 +162,8 @@ pub(crate) fn cluster(scenario: &Scenario, member: &scenario::Member, again: boo
             control_plane: Some(version),
             created_at: Some(KubernetesVersion::from_minor(member.made_with)),
             upgrade_completed_at: moved_before.then(|| time(before)),
+            last_disruption: disturbed_before(scenario, member).filter(|_| !again),
+            addons: addons(false),
             ..VersionStatus::default()
         }),
         evidence,

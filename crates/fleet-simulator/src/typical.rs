@@ -75,6 +75,7 @@ fn member(index: usize, wave: usize) -> Member {
         minor: 35,
         made_with: 34,
         maintenance: None,
+        disturbed_before: None,
         moved_before: false,
         blocked_until: 0,
         dark_until: 0,

@@ -3,7 +3,7 @@
 
 use fleet_api::v1alpha1::{MemberState, RolloutPhase};
 use fleet_plan::rollout::{Mutant, World, tick, tick_mutated};
-use fleet_simulator::{Act, Ends, Fault, Rule, Scenario, replay, run, typical};
+use fleet_simulator::{Act, Ends, Fault, Kind, Rule, Scenario, replay, run, typical};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 const MINUTE: i64 = 60_000;
@@ -97,4 +97,55 @@ fn a_way_back_that_is_tried_again_tells_nobody_to_go_on() {
     assert_eq!(outcome.violation, None);
     let log = outcome.log.unwrap();
     assert!(!log.contains("rollout-uid-2 Go"), "{log}");
+}
+
+/// A cluster falls ill in the seconds after the look that completed its soak (found by seeds 2610 and 6777). The controller
+/// writes the success that it has read, before the next look has reached its cache, and no rule blames it: the soak was whole
+/// at a moment that it could still see.
+#[test]
+fn a_success_may_be_written_while_a_later_regress_is_on_its_way() {
+    let mut crossed = 0;
+    for second in 30 * 60..36 * 60 {
+        let mut scenario = typical::calm(&[1]);
+        if let Some(lag) = scenario.pace.lag.get_mut(Kind::Cluster as usize) {
+            *lag = 6_000;
+        }
+        if let Some(member) = scenario.members.first_mut() {
+            member.upgrade.settles = 0;
+            member.upgrade.flaps = vec![(second * 1_000, 5 * MINUTE)];
+        }
+        let outcome = replay(&scenario, &tick);
+        let log = outcome.log.unwrap();
+        assert_eq!(outcome.violation, None, "{log}");
+        let ill = second_of(&log, "not healthy for").unwrap();
+        let succeeded = second_of(&log, "Soaking -> Succeeded").unwrap();
+        // A look is taken a second after it fell ill.
+        crossed += u32::from(ill + 1 < succeeded && !log.contains("Soaking -> Verifying"));
+    }
+    assert!(crossed > 0, "no success crossed the look that saw the regress");
+}
+
+/// The second of the first line of a log that says something.
+fn second_of(log: &str, what: &str) -> Option<i64> {
+    let line = log.lines().find(|line| line.contains(what))?;
+    let clock = line.split_whitespace().nth(1)?;
+    clock.split(':').try_fold(0, |sum, part| Some(sum * 60 + part.parse::<i64>().ok()?))
+}
+
+/// A member went back, was skipped, and somebody upgraded its cluster by hand: a last moment of a rollback was shown that the
+/// rollout would never have done (found by seeds 7865 and 12946).
+#[test]
+fn no_rollback_is_promised_of_a_member_that_went_back_and_was_skipped() {
+    for acts in [
+        vec![(3 * HOUR, Act::RollBackMember(0)), (6 * HOUR, Act::Skip(0, true))],
+        vec![(3 * HOUR, Act::RollBack), (6 * HOUR, Act::Skip(0, true))],
+        vec![(3 * HOUR, Act::RollBackMember(0))],
+    ] {
+        let mut scenario = typical::calm(&[1]);
+        scenario.acts.extend(acts);
+        scenario.acts.push((9 * HOUR, Act::UpgradeByHand(0)));
+        let outcome = replay(&scenario, &tick);
+        assert_eq!(outcome.violation, None);
+        assert!(outcome.log.unwrap().contains("RolledBack: is healthy where it was before"));
+    }
 }

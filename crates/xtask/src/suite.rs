@@ -39,8 +39,8 @@ const STAGES: &[Stage] = &[
     Stage { name: "tests", does: "unit, property, scenario and end-to-end tests", run: tests },
     Stage {
         name: "simulate",
-        does: "2,500 seeded rollouts break no rule",
-        run: || run_simulator(&["--seeds", "2500"]),
+        does: "20,000 seeded rollouts break no rule",
+        run: || run_simulator(&["--seeds", "20000"]),
     },
 ];
 

@@ -146,9 +146,20 @@ pub(super) fn limit_from_now(scene: &Scene<'_>, member: &Member<'_>) -> Option<T
 
 /// Notes the last moment in a member's status, so that people can read it.
 pub(super) fn note_limit(scene: &Scene<'_>, member: &Member<'_>, status: &mut RolloutMemberStatus) {
-    if !matches!(status.state, MemberState::Pending | MemberState::RolledBack)
-        && let Some(limit) = limit(scene, member)
-    {
+    if status.state == MemberState::Pending || stays_where_it_is(status) {
+        return;
+    }
+    if let Some(limit) = limit(scene, member) {
         status.rollback_until = Some(limit);
+    }
+}
+
+/// Whether a member is back, or has left for good: the rollout never moves it again, whatever becomes of its cluster, and so
+/// promises no rollback of it.
+pub(super) const fn stays_where_it_is(status: &RolloutMemberStatus) -> bool {
+    match status.state {
+        MemberState::RolledBack => true,
+        MemberState::Skipped => status.offline_since.is_none(),
+        _ => false,
     }
 }

@@ -209,7 +209,7 @@ fn blockers(scene: &Scene<'_>, member: &Member<'_>) -> Vec<ReportEntry> {
         let hint = "take the pause off the tenant, or skip the member";
         blockers.push(entry_with_hint(Code::Paused, Who::Operator, "its tenant is paused", hint));
     }
-    if let Some(other) = cluster.taken_by {
+    if let Some(other) = cluster.taken_by.filter(|_| !scene.twist.is(Mutant::IgnoresOtherRollouts)) {
         let message = format!("rollout `{other}` moves the cluster, and is not over");
         blockers.push(entry_with_hint(
             Code::OtherRollout,

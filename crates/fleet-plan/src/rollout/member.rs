@@ -72,6 +72,9 @@ pub(super) fn enter(
         status.not_before = None;
         status.blockers.clear();
     }
+    if back::stays_where_it_is(status) {
+        status.rollback_until = None;
+    }
     status.message = message.into();
 }
 

@@ -8,6 +8,7 @@ use fleet_api::v1alpha1::{AddonChoice, MemberState, Move, MoveStage};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
+    ClusterView,
     scene::{Member, Scene, Target, after},
     twist::Mutant,
 };
@@ -29,8 +30,12 @@ pub(super) fn due(scene: &Scene<'_>, member: &Member<'_>) -> Option<Move> {
         }
         // Another rollout's move is in the way only while that rollout lasts. A member that has settled wants nothing any
         // more, and takes nothing from a rollout that came after.
-        None => (cluster.taken_by.is_none() && !member.state().is_settled()).then_some(wanted),
+        None => (is_free(scene, &cluster) && !member.state().is_settled()).then_some(wanted),
     }
+}
+
+fn is_free(scene: &Scene<'_>, cluster: &ClusterView<'_>) -> bool {
+    cluster.taken_by.is_none() || scene.twist.is(Mutant::IgnoresOtherRollouts)
 }
 
 /// The move that a member's record stands for. A record that is settled stands for the last one.

@@ -67,6 +67,8 @@ pub enum Mutant {
     IgnoresSlots,
     /// What a person paused or aborted goes on.
     IgnoresPause,
+    /// Clusters that another rollout moves are moved.
+    IgnoresOtherRollouts,
 }
 
 #[cfg(feature = "mutants")]
@@ -102,6 +104,7 @@ impl Mutant {
         Self::NodesFollowAtOnce,
         Self::IgnoresSlots,
         Self::IgnoresPause,
+        Self::IgnoresOtherRollouts,
     ];
 
     /// The rule that it breaks, by its number; 0 for what a person asked for.
@@ -126,7 +129,7 @@ impl Mutant {
             | Self::OneVoteIsEnough => 10,
             Self::NodesFollowAtOnce => 11,
             Self::IgnoresSlots => 12,
-            Self::IgnoresPause => 0,
+            Self::IgnoresPause | Self::IgnoresOtherRollouts => 0,
         }
     }
 }

@@ -101,6 +101,29 @@ fn a_way_back_is_promised_only_when_it_is_known_when_the_cluster_was_upgraded() 
 }
 
 #[test]
+fn nothing_is_promised_of_a_member_that_is_back_or_that_was_skipped() {
+    for skipped in [false, true] {
+        let mut hub = done();
+        hub.member_spec("a").rollback = true;
+        hub.settle();
+        assert!(hub.members["a"].status.rollback_until.is_some(), "it can still fail, and be tried again");
+        hub.succeed("a");
+        assert_eq!(hub.state("a"), RolledBack);
+        assert_eq!(hub.members["a"].status.rollback_until, None);
+        hub.member_spec("a").skip = skipped;
+        hub.settle();
+        // Somebody upgrades it by hand, which is no matter of this rollout.
+        let now = hub.now;
+        let versions = &mut hub.cluster("a").versions;
+        versions.control_plane = Some(KubernetesVersion::from_minor(36));
+        versions.upgrade_completed_at = Some(Time(now));
+        hub.settle();
+        assert_eq!(hub.state("a"), if skipped { Skipped } else { RolledBack });
+        assert_eq!(hub.members["a"].status.rollback_until, None);
+    }
+}
+
+#[test]
 fn a_cluster_that_is_not_where_the_rollout_brought_it_is_not_moved_back() {
     for have in [None, Some(35), Some(37)] {
         let mut hub = done();

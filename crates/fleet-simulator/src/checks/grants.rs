@@ -6,7 +6,10 @@ use fleet_api::{
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use super::{Checks, Rule, Seen, Violation, windows};
+use super::{
+    Checks, Rule, Seen, Violation,
+    windows::{self, Step},
+};
 use crate::{
     scenario::Target,
     time::{MINUTE, Millis, SECOND, length},
@@ -16,7 +19,7 @@ use crate::{
 const fn step_takes(target: Target) -> Millis {
     match target {
         Target::Kubernetes(_) => CONTROL_PLANE_UPDATE * MINUTE,
-        Target::Baseline => ADDON_UPDATE * MINUTE,
+        Target::Baseline | Target::Addons => ADDON_UPDATE * MINUTE,
     }
 }
 
@@ -89,23 +92,24 @@ impl Seen<'_> {
                 format!("{} is allowed to begin {} before its slot", member.name, length(slot - self.now));
             return Err(self.broken(Rule::Slots, text));
         }
-        self.in_window(index, step_takes(self.scenario.target), "is allowed to begin")
+        self.in_window(index, Step::Begins(step_takes(self.scenario.target)), "is allowed to begin")
     }
 
     /// Whether a member may begin now, by any windows that an engine may still see.
-    pub(super) fn in_window(&self, index: usize, needed: Millis, what: &str) -> Result<(), Violation> {
+    pub(super) fn in_window(&self, index: usize, step: Step, what: &str) -> Result<(), Violation> {
         let error = self.scenario.clock_error();
         let (from, to) = (self.oldest() - error, self.now + error);
         let Some(history) = self.hub.clusters.get(index) else { return Ok(()) };
         let mut clusters = history.since(self.oldest()).flatten();
-        if clusters.any(|cluster| windows::may_begin(cluster.maintenance.as_deref(), from, to, needed)) {
+        let free = clusters.any(|cluster| {
+            let held = windows::held_until(cluster, self.scenario.target, step);
+            windows::may_begin(cluster.maintenance.as_deref(), from.max(held), to, step)
+        });
+        if free {
             return Ok(());
         }
-        let text = format!(
-            "{} {what} outside its windows, or with less than {} left",
-            self.name(index),
-            length(needed)
-        );
+        let text =
+            format!("{} {what} outside its windows, or too early or too late in them", self.name(index));
         Err(self.broken(Rule::Windows, text))
     }
 
@@ -154,11 +158,24 @@ impl Seen<'_> {
             .members
             .get(index)
             .is_some_and(|history| history.since(oldest).flatten().any(|member| !member.spec.skip));
-        if there && wanted {
+        if there && wanted && !self.is_taken(index, 0) {
             return Ok(());
         }
-        let text = format!("{} is allowed to begin, and it is skipped, paused or gone", self.name(index));
+        let text =
+            format!("{} is allowed to begin, and it is skipped, paused, gone or taken", self.name(index));
         Err(self.broken(Rule::People, text))
+    }
+
+    /// Whether another rollout, which is not over, has held the cluster for as long as an engine may be behind.
+    /// `newer` of what is stored, from the newest on, is left out.
+    pub(super) fn is_taken(&self, index: usize, newer: usize) -> bool {
+        let Some(history) = self.hub.clusters.get(index) else { return false };
+        let mut seen = history.since(self.oldest()).skip(newer).peekable();
+        seen.peek().is_some()
+            && seen.all(|cluster| {
+                let current = cluster.and_then(|cluster| cluster.current.as_deref());
+                self.hub.rival_of(index, current, self.now).is_some()
+            })
     }
 
     /// How many failures a person has looked at, at most, by what an engine may still see.

@@ -92,10 +92,13 @@ impl Seen<'_> {
             );
             return Err(self.broken(Rule::Evidence, text));
         }
-        let soak =
-            self.scenario.waves.get(member.wave).and_then(|wave| wave.soak).map_or(0, |soak| soak.0 * MINUTE);
+        let soak = self.soak_of(index);
         // Evidence counts whole seconds, and a second may be lost at each look but none is won.
-        if moved.credit + SECOND < soak {
+        let enough = moved.credit + SECOND >= soak;
+        // A look that saw it fall ill a moment ago has not reached every cache: who writes a success then has read the look
+        // before, which showed the whole soak. Longer than a cache can lag, that is no excuse.
+        let was_enough = moved.soaked_until.is_some_and(|until| until >= self.oldest());
+        if !enough && !was_enough {
             let text = format!(
                 "{} succeeded after it was seen healthy for {} of {}",
                 member.name,
@@ -173,11 +176,21 @@ impl Seen<'_> {
         old: &RolloutMemberStatus,
         new: &RolloutMemberStatus,
     ) -> Result<(), Violation> {
+        let Some(until) = &new.rollback_until else { return Ok(()) };
+        let for_good = match new.state {
+            MemberState::RolledBack => true,
+            MemberState::Skipped => new.offline_since.is_none(),
+            _ => false,
+        };
+        if for_good {
+            let text =
+                format!("{} is {:?}, and is told that it can be rolled back", self.name(index), new.state);
+            return Err(self.broken(Rule::HoldNodes, text));
+        }
         if old.rollback_until == new.rollback_until || !matches!(self.scenario.target, Target::Kubernetes(_))
         {
             return Ok(());
         }
-        let Some(until) = &new.rollback_until else { return Ok(()) };
         let seen = checks.moved.get(index).and_then(|moved| moved.upgrade_seen);
         let last = seen.map_or(self.now, |seen| seen.max(self.scenario.start)) + TAKES_BACK_FOR;
         if millis(until) > last + self.scenario.clock_error() + self.scenario.staleness() {

@@ -23,7 +23,7 @@ use crate::{
     cloud::{Cloud, Goal},
     hub::Hub,
     scenario::{LOOK_CAP, Scenario},
-    time::{Millis, length, since},
+    time::{MINUTE, Millis, SECOND, length, since},
 };
 
 /// The rules, by their numbers in the design, and what holds beside them.
@@ -33,7 +33,8 @@ pub enum Rule {
     WaveOrder,
     /// 2: not more members move at once, and not more fail, than the wave allows.
     Caps,
-    /// 3: nothing begins outside a window, in a freeze, or with less of the window left than the step takes.
+    /// 3: nothing begins outside a window, in a freeze, before the day to which it was put off, within the minimum gap
+    /// after the last change, or with less of the window left than the step takes.
     Windows,
     /// 4: success needs evidence of this move, and nothing begins that was not looked at.
     Evidence,
@@ -53,7 +54,7 @@ pub enum Rule {
     HoldNodes,
     /// 12: nothing begins before its slot.
     Slots,
-    /// What a person paused, aborted or skipped does not begin.
+    /// What a person paused, aborted or skipped, or another rollout moves, does not begin.
     People,
     /// Nobody is forgotten or counted twice.
     Nobody,
@@ -81,7 +82,9 @@ impl Rule {
             Self::Approvals => "rule 10: a gate opens on enough valid votes of the right people",
             Self::HoldNodes => "rule 11: nodes are held back, and a rollback is not promised for too long",
             Self::Slots => "rule 12: nothing begins before its slot",
-            Self::People => "nothing begins that a person has paused, aborted or skipped",
+            Self::People => {
+                "nothing begins that a person has paused, aborted or skipped, or that another rollout moves"
+            }
             Self::Nobody => "every member is counted, once",
             Self::Liveness => "when faults stop, a rollout ends, or says whom it waits for",
         }
@@ -131,6 +134,8 @@ struct Moved {
     seen_healthy: bool,
     /// For how long it can have been seen healthy without a break, at most.
     credit: Millis,
+    /// When a look that was written down last ended a credit that was enough for the soak of its wave.
+    soaked_until: Option<Millis>,
     last_look: Option<Look>,
     /// Since when looks that were written down see it ill, after it was told to go.
     sick_since: Option<Millis>,
@@ -215,6 +220,13 @@ impl<'a> Seen<'a> {
         members.filter(move |(_, member)| member.wave == wave).map(|(index, _)| index)
     }
 
+    /// How long a member has to be seen healthy.
+    fn soak_of(&self, member: usize) -> Millis {
+        let member = self.scenario.members.get(member);
+        let wave = member.and_then(|member| self.scenario.waves.get(member.wave));
+        wave.and_then(|wave| wave.soak).map_or(0, |soak| soak.0 * MINUTE)
+    }
+
     /// The earliest moment whose truth an engine may have acted on that writes now.
     fn oldest(&self) -> Millis {
         self.now - self.scenario.staleness()
@@ -264,16 +276,21 @@ impl<'a> Seen<'a> {
             return Ok(());
         };
         let Some(goal) = moved.goal else { return Ok(()) };
-        if let Goal::Minor(minor) = goal
-            && moved.stage == Some(MoveStage::Go)
-            && cloud.minor >= minor
-        {
-            moved.upgrade_seen.get_or_insert(self.now);
+        match (goal, moved.stage) {
+            (Goal::Minor(minor), Some(MoveStage::Go)) if cloud.minor >= minor => {
+                moved.upgrade_seen.get_or_insert(self.now);
+            }
+            // Once it was back, the cloud counts the days of another upgrade from the end of that one.
+            (Goal::Minor(minor), Some(MoveStage::Back)) if cloud.minor <= minor => moved.upgrade_seen = None,
+            _ => {}
         }
         let healthy = cloud.is_at(goal) && cloud.is_healthy(self.now);
         // A look that was made under another move says nothing good about this one, but it does say what is bad.
         let same = under.is_some_and(|(id, stage)| id == moved.id && Some(stage) == moved.stage);
         if !healthy {
+            if moved.credit + SECOND >= self.soak_of(member) {
+                moved.soaked_until = Some(self.now);
+            }
             moved.credit = 0;
         } else if same
             && let Some(before) = moved.last_look

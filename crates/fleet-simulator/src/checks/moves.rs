@@ -2,7 +2,7 @@
 
 use fleet_api::v1alpha1::{Move, MoveStage, RolloutPhase};
 
-use super::{Checks, Moved, Rule, Seen, Violation, grants::concurrency};
+use super::{Checks, Moved, Rule, Seen, Violation, grants::concurrency, windows::Step};
 use crate::{
     cloud::{TAKES_BACK_FOR, goal_of},
     scenario::Target,
@@ -21,6 +21,12 @@ impl Seen<'_> {
         let same = old.is_some_and(|old| old.id == new.id && old.stage == new.stage);
         if same {
             return Ok(());
+        }
+        // The move itself is what is stored last.
+        if self.is_taken(index, 1) {
+            let text =
+                format!("{} is told to {:?}, and another rollout moves it", self.name(index), new.stage);
+            return Err(self.broken(Rule::People, text));
         }
         match new.stage {
             MoveStage::Prepare => {}
@@ -84,7 +90,7 @@ impl Seen<'_> {
         if self.hub.rollout.since(oldest).flatten().all(|rollout| over(rollout.status.phase)) {
             return Err(self.broken(Rule::People, format!("{name} is told to go after the rollout is over")));
         }
-        self.in_window(index, 0, "is told to go")?;
+        self.in_window(index, Step::GoesOn, "is told to go")?;
         if let Target::Kubernetes(target) = self.scenario.target {
             let right = self.hub.clusters.get(index).is_some_and(|history| {
                 let minors =

@@ -99,7 +99,24 @@ impl Seen<'_> {
         let counting = members.iter().filter(|index| done(**index) || !left(**index)).count();
         let tolerated = failures_allowed(wave, members.len()) + self.acknowledged();
         let needed = successes_needed(wave, counting, tolerated);
+        let silent = |index: &&usize| {
+            let history = self.hub.members.get(**index);
+            history.is_some_and(|history| {
+                history.since(self.oldest()).flatten().all(|member| {
+                    member.status.state == MemberState::Skipped && member.status.offline_since.is_some()
+                })
+            })
+        };
+        let offline = members.iter().filter(silent).count();
         if count(succeeded) < needed {
+            // Where those that are offline would make up for what is missing, they were counted in.
+            if count(succeeded + offline) >= needed && offline > 0 {
+                let text = format!(
+                    "wave {} passed with {succeeded} successes, {needed} are needed, and {offline} are offline",
+                    wave.name
+                );
+                return Err(self.broken(Rule::Denominator, text));
+            }
             let text = format!(
                 "wave {} passed with {succeeded} successes of {counting}, {needed} are needed",
                 wave.name
@@ -111,15 +128,6 @@ impl Seen<'_> {
             let text = format!("wave {} passed with {failed} failures, {tolerated} are allowed", wave.name);
             return Err(self.broken(Rule::Caps, text));
         }
-        let silent = |index: &&usize| {
-            let history = self.hub.members.get(**index);
-            history.is_some_and(|history| {
-                history.since(self.oldest()).flatten().all(|member| {
-                    member.status.state == MemberState::Skipped && member.status.offline_since.is_some()
-                })
-            })
-        };
-        let offline = members.iter().filter(silent).count();
         if offline > 0 && (succeeded == 0 || count(failed + offline) > tolerated) {
             let text = format!(
                 "wave {} passed with {succeeded} successes, {failed} failures and {offline} that are offline",
