@@ -13,7 +13,7 @@ use fleet_api::{
 };
 use fleet_exec::steps::{self, StepError};
 use fleet_plan::{
-    cluster::{ClusterPlan, begin, note_outcome, note_refusal},
+    cluster::{ClusterPlan, begin, cause, note_outcome, note_refusal},
     report::{Code, Who, entry, entry_with_hint, settle},
 };
 use fleet_provider::ErrorClass;
@@ -118,7 +118,12 @@ async fn failed(
     note_refusal(object, status, step, class.as_str(), &told, context.now());
     add(
         status,
-        entry_with_hint(Code::Retrying, Who::Operator, format!("{}: {told}", step.summary), hint(class)),
+        entry_with_hint(
+            Code::Retrying,
+            Who::Operator,
+            format!("{}: {told}", step.summary),
+            cause(class.as_str()).hint,
+        ),
     );
     context.tell(object, true, class.as_str(), action_name(step), told).await;
     context.failures.failed(&uid)
@@ -142,22 +147,8 @@ pub(super) fn name_who_can_act(status: &mut TenantClusterStatus) {
         let about = status.report.iter_mut().filter(|one| one.message.starts_with(&failure.step));
         for one in about.filter(|one| one.hint.is_none()) {
             one.who = Who::Operator.as_str().to_owned();
-            one.hint = Some(hint(class).to_owned());
+            one.hint = Some(cause(class.as_str()).hint.to_owned());
         }
-    }
-}
-
-/// What an operator can do about a refusal.
-fn hint(class: ErrorClass) -> &'static str {
-    match class {
-        ErrorClass::Denied => "give the class's role the permission that the message names",
-        ErrorClass::LimitReached => "have the quota raised in the AWS account",
-        ErrorClass::NotOurs => "delete or rename what has the name, or set its ownership tag",
-        ErrorClass::Invalid
-        | ErrorClass::Throttled
-        | ErrorClass::Transient
-        | ErrorClass::WorldMoved
-        | ErrorClass::Unknown => "change the class or the tenant as the message asks for",
     }
 }
 
@@ -194,6 +185,7 @@ mod tests {
             seen_as: None,
             retry: None,
             wish: None,
+            under: None,
         };
         let mut status = TenantClusterStatus {
             failures: vec![
