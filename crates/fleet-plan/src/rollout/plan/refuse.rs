@@ -6,7 +6,7 @@ use fleet_api::{
     KubernetesVersion,
     eks::SupportStatus,
     text::Day,
-    v1alpha1::{ApprovalGate, Gate, Wave},
+    v1alpha1::{ApprovalGate, Gate, Maintenance, Wave},
 };
 use fleet_spec::{
     Code, FieldPath, Severity,
@@ -425,16 +425,26 @@ fn times(input: &Input<'_>, candidates: &[Candidate<'_>]) -> Vec<Problem> {
     let mut longest: Option<(i64, &str)> = None;
     let movers = candidates.iter().filter(|one| matches!(one.errand, Errand::Move { .. }));
     let mut odd = 0;
+    // Tenants share their maintenance times, and the same times are good for the same move.
+    let mut good: BTreeSet<(String, i64)> = BTreeSet::new();
     for candidate in movers {
         let work = Work::of(&strategy.target, candidate.eks, candidate.addons, hold);
         if longest.is_none_or(|(minutes, _)| work.total() > minutes) {
             longest = Some((work.total(), candidate.tenant));
         }
-        if odd < OF_THEIR_OWN
-            && let Some(found) = window_problem(input, candidate, &work)
-        {
-            odd += 1;
-            problems.push(found);
+        let Some(maintenance) = candidate.maintenance.filter(|_| odd < OF_THEIR_OWN) else { continue };
+        let times = (serde_json::to_string(maintenance).unwrap_or_default(), work.longest());
+        if good.contains(&times) {
+            continue;
+        }
+        match window_problem(input, candidate, maintenance, &work) {
+            Some(found) => {
+                odd += 1;
+                problems.push(found);
+            }
+            None => {
+                good.insert(times);
+            }
         }
     }
     if let Some((minutes, tenant)) = longest.filter(|(minutes, _)| *minutes > strategy.step_deadline.0) {
@@ -452,8 +462,12 @@ fn times(input: &Input<'_>, candidates: &[Candidate<'_>]) -> Vec<Problem> {
     problems
 }
 
-fn window_problem(input: &Input<'_>, candidate: &Candidate<'_>, work: &Work) -> Option<Problem> {
-    let maintenance = candidate.maintenance?;
+fn window_problem(
+    input: &Input<'_>,
+    candidate: &Candidate<'_>,
+    maintenance: &Maintenance,
+    work: &Work,
+) -> Option<Problem> {
     let path = candidate
         .waves
         .first()
