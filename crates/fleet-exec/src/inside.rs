@@ -2,21 +2,27 @@
 //!
 //! Only a bounded number of objects is kept, and of each only what is judged.
 
+mod webhooks;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleet_api::inside::{Budget, Inside, Webhook};
 use serde_json::Value;
 
+use self::webhooks::{Around, Need, Selectors};
 use crate::remote::{Fault, Remote, Resource};
 
 /// The most budgets, and the most webhooks, that are looked at.
 const KEPT: usize = 200;
 /// The most Services behind webhooks that are looked at.
 const SERVICES: usize = 50;
-/// What an upgrade asks the API server for whatever the tenant runs: nodes join, renew their leases and leave, and pods
-/// are evicted and made anew. Group and resource.
-const NEEDED: [(&str, &str); 4] =
-    [("", "pods"), ("", "pods/eviction"), ("", "nodes"), ("coordination.k8s.io", "leases")];
+/// A webhook whose failure fails a request that an upgrade makes.
+struct Asked {
+    name: String,
+    service: Option<(String, String)>,
+    selectors: Selectors,
+    needs: Vec<Need>,
+}
 
 /// Looks into a cluster.
 ///
@@ -34,23 +40,30 @@ pub async fn look_inside(remote: &Remote) -> Result<Inside, Fault> {
             false => inside.cut_off = true,
         }
     }
-    let mut asked: Vec<(String, Option<(String, String)>)> = Vec::new();
+    let mut asked: Vec<Asked> = Vec::new();
     for kind in ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"] {
         let resource = Resource::new("admissionregistration.k8s.io/v1", kind);
         for configuration in remote.list(&resource, None, |_| true).await?.items {
             let name = text(&configuration, "/metadata/name").unwrap_or("?");
             let all = configuration.pointer("/webhooks").and_then(Value::as_array).into_iter().flatten();
-            for webhook in all.filter(|webhook| must_answer(webhook)) {
+            for webhook in all {
+                let needs = webhooks::needs(webhook);
                 let own = text(webhook, "/name").unwrap_or("?");
                 match asked.len() < KEPT {
-                    true => asked.push((format!("{kind} {name}/{own}"), service_of(webhook))),
+                    _ if needs.is_empty() => {}
+                    true => asked.push(Asked {
+                        name: format!("{kind} {name}/{own}"),
+                        service: service_of(webhook),
+                        selectors: Selectors::of(webhook),
+                        needs,
+                    }),
                     false => inside.cut_off = true,
                 }
             }
         }
     }
     let services: BTreeSet<&(String, String)> =
-        asked.iter().filter_map(|(_, service)| service.as_ref()).collect();
+        asked.iter().filter_map(|webhook| webhook.service.as_ref()).collect();
     let mut answering: BTreeMap<(String, String), bool> = BTreeMap::new();
     for service in services {
         if answering.len() == SERVICES {
@@ -59,17 +72,20 @@ pub async fn look_inside(remote: &Remote) -> Result<Inside, Fault> {
         }
         answering.insert(service.clone(), answers(remote, service).await?);
     }
-    inside.webhooks = asked
-        .into_iter()
-        .map(|(name, service)| Webhook {
-            name,
-            answers: service
-                .as_ref()
-                .and_then(|service| answering.get(service))
-                .is_none_or(|answers| *answers),
-            service: service.map(|(namespace, name)| format!("{namespace}/{name}")),
-        })
-        .collect();
+    let mut around = Around::new(remote);
+    for webhook in asked {
+        let answers = webhook
+            .service
+            .as_ref()
+            .and_then(|service| answering.get(service))
+            .is_none_or(|answers| *answers);
+        // What it is asked about matters only of one that does not answer, and costs a look.
+        if !answers && !around.is_asked(&webhook.selectors, &webhook.needs).await? {
+            continue;
+        }
+        let service = webhook.service.map(|(namespace, name)| format!("{namespace}/{name}"));
+        inside.webhooks.push(Webhook { name: webhook.name, service, answers });
+    }
     Ok(inside)
 }
 
@@ -85,32 +101,6 @@ fn budget_of(budget: &Value) -> Budget {
         // One that nobody has judged may have pods.
         pods: number(budget, "/status/expectedPods").filter(|_| current).unwrap_or(1),
     }
-}
-
-/// Whether the failure of a webhook fails a request that an upgrade needs. Its selectors are not looked at: a webhook that
-/// must answer and cannot is in the way of somebody's pods.
-fn must_answer(webhook: &Value) -> bool {
-    if text(webhook, "/failurePolicy") == Some("Ignore") {
-        return false;
-    }
-    let rules = webhook.pointer("/rules").and_then(Value::as_array).into_iter().flatten();
-    rules.into_iter().any(|rule| {
-        let has = |list: &str, wanted: &dyn Fn(&str) -> bool| {
-            let words = rule.get(list).and_then(Value::as_array).into_iter().flatten();
-            words.filter_map(Value::as_str).any(wanted)
-        };
-        NEEDED.iter().any(|(group, resource)| {
-            let any_subresource = resource.split_once('/').map(|(kind, _)| format!("{kind}/*"));
-            has("apiGroups", &|word| word == "*" || word == *group)
-                && has("resources", &|word| {
-                    let all = if resource.contains('/') { "*/*" } else { "*" };
-                    word == *resource
-                        || word == all
-                        || word == "*/*"
-                        || any_subresource.as_deref() == Some(word)
-                })
-        })
-    })
 }
 
 /// Namespace and name of the Service behind a webhook.
@@ -149,40 +139,6 @@ mod tests {
     use serde_json::json;
 
     use super::*;
-
-    fn webhook(policy: Option<&str>, group: &str, resource: &str) -> Value {
-        let mut webhook =
-            json!({ "rules": [{ "apiGroups": [group], "resources": [resource], "operations": ["*"] }] });
-        if let Some(policy) = policy {
-            webhook["failurePolicy"] = json!(policy);
-        }
-        webhook
-    }
-
-    #[test]
-    fn a_webhook_matters_when_its_failure_fails_what_an_upgrade_asks_for() {
-        let table = [
-            (Some("Fail"), "", "pods", true),
-            // `Fail` is the default.
-            (None, "", "pods", true),
-            (Some("Ignore"), "", "pods", false),
-            (Some("Fail"), "*", "*", true),
-            (Some("Fail"), "*", "*/*", true),
-            (Some("Fail"), "", "pods/*", true),
-            (Some("Fail"), "", "pods/exec", false),
-            (Some("Fail"), "coordination.k8s.io", "leases", true),
-            (Some("Fail"), "apps", "pods", false),
-            (Some("Fail"), "apps", "deployments", false),
-        ];
-        for (policy, group, resource, matters) in table {
-            assert_eq!(
-                must_answer(&webhook(policy, group, resource)),
-                matters,
-                "{policy:?} {group} {resource}"
-            );
-        }
-        assert!(!must_answer(&json!({})));
-    }
 
     #[test]
     fn a_budget_that_was_changed_since_it_was_judged_allows_nothing_known() {

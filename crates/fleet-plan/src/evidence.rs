@@ -115,7 +115,10 @@ fn moved(
         arrived: is_there || was_back,
         healthy,
         healthy_seconds,
-        stuck: stuck(status, generation).filter(|_| !is_there),
+        stuck: before
+            .and_then(|before| before.stuck.clone())
+            .or_else(|| stuck(status, generation))
+            .filter(|_| !is_there),
         message,
         ..blank(wanted, look.now)
     }
@@ -140,6 +143,7 @@ fn lacking(wanted: &Move, look: &Look<'_>, status: &TenantClusterStatus) -> Opti
         baseline,
         addons,
         hold_nodes_until: _,
+        halted: _,
     } = wanted;
     let generation = look.cluster.metadata.generation;
     let why = |type_: &str| {
@@ -181,7 +185,9 @@ fn lacking(wanted: &Move, look: &Look<'_>, status: &TenantClusterStatus) -> Opti
     None
 }
 
-/// What keeps the versions from going on until somebody acts.
+/// What keeps the versions from going on until somebody acts, with who that is. Once it was seen it holds until the cluster
+/// has arrived, however it comes to that: its rollout counts it as failed, and nothing further is begun
+/// ([`moves::halted`]).
 fn stuck(status: &TenantClusterStatus, generation: Option<i64>) -> Option<String> {
     let blocked = [
         (conditions::UP_TO_DATE, conditions::reason::BLOCKED),
@@ -193,7 +199,15 @@ fn stuck(status: &TenantClusterStatus, generation: Option<i64>) -> Option<String
             .filter(|one| {
                 one.observed_generation == generation && one.status == "False" && one.reason == *reason
             })
-            .map(|one| one.message.clone())
+            .map(|one| {
+                let told = status.report.iter().find(|told| told.message == one.message);
+                match told.and_then(|told| Some((told, told.hint.as_ref()?))) {
+                    Some((told, hint)) => {
+                        format!("{} (who can act: {}; what to do: {hint})", one.message, told.who)
+                    }
+                    None => one.message.clone(),
+                }
+            })
     })
 }
 

@@ -5,7 +5,7 @@
 //! composed again.
 
 use fleet_api::{
-    KubernetesVersion,
+    KubernetesVersion, labels,
     v1alpha1::{AddonChoice, Move, MoveStage, Moved, TenantCluster, TenantClusterSpec},
 };
 
@@ -29,6 +29,57 @@ pub fn effective(spec: &TenantClusterSpec) -> TenantClusterSpec {
 /// The move of a spec, unless it only looks.
 fn acting(spec: &TenantClusterSpec) -> Option<&Move> {
     spec.rollout.as_ref().filter(|wanted| wanted.stage != MoveStage::Prepare)
+}
+
+/// The attempt of a rollout that a cluster acts upon: the move's id and stage. What failed under one attempt says
+/// nothing about another one.
+pub(crate) fn attempt(spec: &TenantClusterSpec) -> Option<String> {
+    acting(spec).map(|wanted| format!("{} {:?}", wanted.id, wanted.stage))
+}
+
+/// A move of which nothing further begins.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Halted<'a> {
+    /// What the cluster's own loop found to be in the way, when it was that.
+    pub(crate) stuck: Option<&'a str>,
+}
+
+/// Whether nothing further of a cluster's move begins: its member has failed, or is about to, because what was seen of
+/// the cluster says that it is stuck. What was seen once holds for the whole attempt, or a cluster whose obstacle
+/// vanishes would move on beside its wave, which does not count it any more.
+///
+/// An operator who does not want to try the member again can let the cluster go on by the annotation of [`release`].
+pub(crate) fn halted(cluster: &TenantCluster) -> Option<Halted<'_>> {
+    let wanted =
+        acting(&cluster.spec).filter(|wanted| wanted.version.is_some() || !wanted.addons.is_empty())?;
+    let annotations = cluster.metadata.annotations.as_ref();
+    let told =
+        annotations.and_then(|all| all.get(labels::RETRY)).and_then(|told| told.strip_prefix(&wanted.id));
+    if told.is_some_and(|rest| rest.starts_with('-')) {
+        return None;
+    }
+    let evidence = cluster.status.as_ref().and_then(|status| status.evidence.as_ref());
+    let stuck = evidence
+        .filter(|evidence| evidence.move_id == wanted.id && evidence.stage == wanted.stage)
+        .and_then(|evidence| evidence.stuck.as_deref());
+    (wanted.halted || stuck.is_some()).then_some(Halted { stuck })
+}
+
+/// How a member of a rollout is tried again; `None` when no rollout moves the cluster.
+pub(crate) fn retry(cluster: &TenantCluster) -> Option<String> {
+    let wanted = acting(&cluster.spec)?;
+    Some(format!("`fleet rollout retry {} --rollout {}`", cluster.spec.tenant, wanted.rollout))
+}
+
+/// What lets a cluster go on that its rollout has given up.
+pub(crate) fn release(cluster: &TenantCluster) -> Option<String> {
+    let wanted = acting(&cluster.spec)?;
+    let name = cluster.metadata.name.as_deref().unwrap_or_default();
+    Some(format!(
+        "`kubectl annotate --overwrite tenantcluster {name} {}={}-$(date +%s)`",
+        labels::RETRY,
+        wanted.id
+    ))
 }
 
 /// The version under a move: a move that goes raises it, and one that goes back lowers it.

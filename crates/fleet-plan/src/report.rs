@@ -130,6 +130,10 @@ codes! {
     Retrying,
     /// A step failed too often: somebody has to act.
     FailedTooOften,
+    /// A step failed under a rollout for a reason that another try cannot mend: somebody has to act.
+    FailedForGood,
+    /// The cluster's member of a rollout has failed: nothing further of its move begins before somebody says so.
+    MoveHalted,
     /// A disruptive step waits for the tenant's next maintenance window.
     WaitingForWindow,
     /// A disruptive step waits for the end of a freeze.

@@ -10,6 +10,7 @@
 
 mod layout;
 mod slots;
+mod timeline;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use layout::{Hold, Layout};
 pub use slots::{Slot, slots};
+pub(crate) use timeline::{Begin, Timeline};
 
 /// A time zone that no IANA database knows.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -135,6 +135,7 @@ pub(crate) fn cluster(scenario: &Scenario, member: &scenario::Member, again: boo
             baseline: None,
             addons: Vec::new(),
             hold_nodes_until: None,
+            halted: false,
         })
     });
     let evidence = moved_before.then(|| {

@@ -187,6 +187,8 @@ codes! {
     MemberUnknown = "member-unknown",
     /// Another rollout that is not over has the tenant.
     MemberTaken = "member-taken",
+    /// A member of a rollout is pinned below its target. A pin says that somebody wants it to stay.
+    MemberPinned = "member-pinned",
     /// More members of a wave are failing before it begins than it allows failures.
     BudgetSpent = "budget-spent",
     /// Members would count as failed before they can arrive.

@@ -4,6 +4,7 @@
 //! typed objects and know no files, so that the controller judges by the same ones. The crate touches no network.
 
 mod check;
+pub mod condition;
 mod field_path;
 mod finding;
 mod input;

@@ -82,6 +82,7 @@ fn every_code_is_shown_by_a_broken_spec_or_a_test_of_its_own() {
         Code::NothingToDo,
         Code::MemberUnknown,
         Code::MemberTaken,
+        Code::MemberPinned,
         Code::BudgetSpent,
         Code::DeadlineTooShort,
         Code::GateTooLate,

@@ -99,7 +99,7 @@ fn next(fleet: &Path, spec: &Path) -> String {
          \n  {fleet} describe acme-payments            # one tenant: conditions, versions, probes\
          \n  {fleet} why initech-batch                 # why it is where it is\
          \n  {fleet} kubeconfig acme-payments --role-arn arn:aws:iam::444455556666:role/platform-admin > acme.kubeconfig\
-         \n  sed -i 's/version: \"1.35\"/version: \"1.36\"/' {spec}/tenants/initech-batch.yaml\
+         \n  sed -i 's/channel: stable/channel: regular/' {spec}/tenants/initech-batch.yaml\
          \n  {fleet} plan -f {spec}                 # what an upgrade by a minor would do\
          \n  {fleet} apply -f {spec} --yes --wait   # and do it\
          \n  {fleet} delete initech-batch --confirm initech-batch --wait\

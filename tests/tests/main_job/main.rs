@@ -222,7 +222,7 @@ fn an_upgrade_survives_a_kill(world: &World) {
     let admin = world.enter("initech-batch", PLATFORM_GENERAL);
     world.kubectl_must(&admin, &["create", "configmap", "kept", "-n", "initech-batch", "--from-literal=a=b"]);
     let spec = world.path("demo/tenants/initech-batch.yaml");
-    let changed = fs::read_to_string(&spec).unwrap().replace("version: \"1.35\"", "version: \"1.36\"");
+    let changed = fs::read_to_string(&spec).unwrap().replace("channel: stable", "channel: regular");
     fs::write(&spec, changed).unwrap();
     let watch = Watch::begin(world, &TENANTS);
     world.must(&["apply", "-f", world.path("demo").to_str().unwrap(), "--yes"]);

@@ -26,7 +26,7 @@ async fn twelve_tenants_move_in_three_waves_through_a_kill_a_failure_a_closed_wi
     a_plan_is_started(&world);
     the_first_wave_survives_a_kill(&world);
     the_second_wave_waits_for_a_vote(&world);
-    a_failed_update_is_named_and_tried_again(&world);
+    a_failed_update_stops_the_wave_at_once_and_is_tried_again_when_somebody_says_so(&world);
     let (closes, opens) = a_window_closes_in_the_third_wave(&world);
     one_member_goes_back(&world);
     the_wave_goes_on_at_the_next_window(&world, closes, opens);
@@ -163,23 +163,24 @@ fn approve_as_release_manager(world: &World, gate: &str) {
     world.must(&[&other[..], &["rollout", "approve", "to-1-36", "--gate", gate]].concat());
 }
 
-fn a_failed_update_is_named_and_tried_again(world: &World) {
-    let why = until("the failed update is named", || {
-        let why = text(&world.fleet(&["why", UNLUCKY]));
-        why.contains("no network interface is left").then_some(why)
+fn a_failed_update_stops_the_wave_at_once_and_is_tried_again_when_somebody_says_so(world: &World) {
+    let stopped = until_status(world, "the failed update stops the rollout", |status| {
+        state(status, UNLUCKY) == "Failed" && status["phase"] == "Stopped"
     });
-    assert!(why.contains("EniLimitReached"), "{why}");
-    until_status(world, "the others of the wave are done", |status| {
-        EARLY.iter().all(|tenant| *tenant == UNLUCKY || state(status, tenant) == "Succeeded")
-    });
-    let stands = status(world);
-    assert_eq!(state(&stands, UNLUCKY), "Upgrading", "{stands:#}");
-    assert!(!wave_passed(&stands, "early"), "a wave passed without a member that counts: {stands:#}");
+    assert!(!wave_passed(&stopped, "early"), "a wave passed without a member that counts: {stopped:#}");
+    let why = text(&world.fleet(&["why", UNLUCKY]));
+    for told in
+        ["EniLimitReached", "no network interface is left", "who can act: operator", "fleet rollout retry"]
+    {
+        assert!(why.contains(told), "{told}: {why}");
+    }
     assert_eq!(minor(world, UNLUCKY), "35");
-    let again = format!("tenantfleet.dev/retry={}", now().as_second());
-    world.kubectl_must(&hub(world), &["annotate", "--overwrite", "tenantcluster", UNLUCKY, &again]);
-    until_status(world, "the second wave has passed", |status| wave_passed(status, "early"));
-    assert_eq!(minor(world, UNLUCKY), "36");
+    world.must(&["rollout", "retry", UNLUCKY, "--rollout", "to-1-36"]);
+    let passed = until_status(world, "the second wave has passed", |status| wave_passed(status, "early"));
+    for tenant in EARLY {
+        assert_eq!(state(&passed, tenant), "Succeeded", "{passed:#}");
+        assert_eq!(minor(world, tenant), "36");
+    }
 }
 
 /// Gives the tenants of the last wave, which waits for a vote, two windows that open soon, lets the wave begin, and waits

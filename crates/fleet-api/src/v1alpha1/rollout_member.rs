@@ -200,6 +200,14 @@ pub struct Move {
     /// Until when nodes stay where they are.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hold_nodes_until: Option<Time>,
+    /// The member has failed: what runs is left to finish, and nothing further of this move begins.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub halted: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// What a move asks for.

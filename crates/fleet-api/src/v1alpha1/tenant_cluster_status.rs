@@ -153,6 +153,9 @@ pub struct StepFailure {
     /// The hash of what was asked for. Another wish forgets the failure.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wish: Option<String>,
+    /// The attempt of a rollout under which it failed: the move's id and stage. Another attempt forgets the failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<String>,
 }
 
 /// How far a deletion is.

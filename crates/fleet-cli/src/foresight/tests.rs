@@ -98,7 +98,7 @@ async fn an_upgrade_is_foreseen_with_the_window_that_it_waits_for() {
     wanted.channels.get_mut("stable").unwrap().spec.versions[0].version = "1.36".parse().unwrap();
     let foreseen = foresee(&wanted, &inventory, moment()).await;
     let tenants: Vec<&str> = foreseen.iter().map(|foreseen| foreseen.tenant.as_str()).collect();
-    assert_eq!(tenants, ["acme-payments"]);
+    assert_eq!(tenants, ["acme-payments", "initech-batch"]);
     let steps = summaries(&foreseen, "acme-payments");
     assert_eq!(steps[0], "Upgrade the control plane from 1.35 to 1.36", "{steps:?}");
     assert!(steps.iter().any(|step| step.contains("node group workers")), "{steps:?}");

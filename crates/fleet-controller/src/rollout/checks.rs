@@ -17,6 +17,7 @@ use fleet_exec::{
     remote::{Addresses, Remote},
 };
 use fleet_plan::rollout::CheckResult;
+use fleet_spec::condition::Condition;
 use futures::future::join_all;
 use jiff::Timestamp;
 use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
@@ -205,7 +206,10 @@ fn question(
 async fn answer(question: Question) -> Vec<Word> {
     match question {
         Question::Condition { expression, clusters } => {
-            let judge = move || clusters.into_iter().map(|one| judge(&expression, one)).collect();
+            let judge = move || {
+                let compiled = Condition::compile(&expression);
+                clusters.into_iter().map(|one| judge(compiled.as_ref(), one)).collect()
+            };
             condition::on_deep_stack(judge).await.unwrap_or_else(|error| {
                 vec![(String::new(), None, format!("the condition could not be judged: {error}"))]
             })
@@ -229,10 +233,13 @@ async fn answer(question: Question) -> Vec<Word> {
     }
 }
 
-fn judge(expression: &str, (tenant, cluster): (String, Option<Arc<TenantCluster>>)) -> Word {
+fn judge(
+    compiled: Result<&Condition, &String>,
+    (tenant, cluster): (String, Option<Arc<TenantCluster>>),
+) -> Word {
     let word = match cluster {
         None => Err("its cluster is not there".to_owned()),
-        Some(cluster) => condition::meets(expression, &cluster),
+        Some(cluster) => compiled.map_err(Clone::clone).and_then(|condition| condition.meets(&cluster)),
     };
     match word {
         Ok(true) => (tenant, Some(true), "meets the condition".to_owned()),

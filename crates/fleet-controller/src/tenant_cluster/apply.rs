@@ -9,11 +9,11 @@ use fleet_api::{
     conditions::{self, Verdict, reason},
     eks::ClusterTarget,
     step::{Action, Step},
-    v1alpha1::{ReportEntry, TenantCluster, TenantClusterStatus},
+    v1alpha1::{ReportEntry, StepFailure, TenantCluster, TenantClusterStatus},
 };
 use fleet_exec::steps::{self, StepError};
 use fleet_plan::{
-    cluster::{ClusterPlan, begin, note_outcome, note_refusal},
+    cluster::{ClusterPlan, begin, cause, note_outcome, note_refusal},
     report::{Code, Who, entry, entry_with_hint, settle},
 };
 use fleet_provider::ErrorClass;
@@ -118,7 +118,12 @@ async fn failed(
     note_refusal(object, status, step, class.as_str(), &told, context.now());
     add(
         status,
-        entry_with_hint(Code::Retrying, Who::Operator, format!("{}: {told}", step.summary), hint(class)),
+        entry_with_hint(
+            Code::Retrying,
+            Who::Operator,
+            format!("{}: {told}", step.summary),
+            cause(class.as_str()).hint,
+        ),
     );
     context.tell(object, true, class.as_str(), action_name(step), told).await;
     context.failures.failed(&uid)
@@ -134,6 +139,39 @@ fn told(error: &StepError) -> String {
     }
 }
 
+/// Tells of updates that were accepted, and that this look saw to have failed, once for each. Nobody else may be watching:
+/// nodes that a rollout held back move when their member has long succeeded.
+pub(super) async fn tell_failed_updates(context: &Context, object: &TenantCluster, plan: &ClusterPlan) {
+    let before = object.status.as_ref().map(|status| status.failures.as_slice()).unwrap_or_default();
+    for failure in newly_failed(before, &plan.failures) {
+        let operation = operation_of(&failure.step);
+        context.metrics.step(operation, "failed");
+        let note = format!("{} failed with {}: {}", failure.step, failure.code, failure.message);
+        context.tell(object, true, "UpdateFailed", operation, note).await;
+    }
+}
+
+/// The failures that were not known, or have come about once more.
+fn newly_failed<'a>(before: &[StepFailure], now: &'a [StepFailure]) -> Vec<&'a StepFailure> {
+    let known = |failure: &StepFailure| {
+        before.iter().any(|one| {
+            one.step == failure.step && one.under == failure.under && one.attempts >= failure.attempts
+        })
+    };
+    now.iter().filter(|failure| !known(failure)).collect()
+}
+
+/// The operation whose update failed, by the step's id: a fixed set, for metrics.
+fn operation_of(step: &str) -> &'static str {
+    match step.split('/').next() {
+        Some("update-version") => "UpdateClusterVersion",
+        Some("nodegroup") => "UpdateNodegroup",
+        Some("addon") => "UpdateAddon",
+        Some("config") => "UpdateClusterConfig",
+        _ => "Create",
+    }
+}
+
 /// Says of every refusal in the report who can act: it passes only when somebody does.
 pub(super) fn name_who_can_act(status: &mut TenantClusterStatus) {
     let refused = [ErrorClass::Denied, ErrorClass::Invalid, ErrorClass::LimitReached, ErrorClass::NotOurs];
@@ -142,22 +180,8 @@ pub(super) fn name_who_can_act(status: &mut TenantClusterStatus) {
         let about = status.report.iter_mut().filter(|one| one.message.starts_with(&failure.step));
         for one in about.filter(|one| one.hint.is_none()) {
             one.who = Who::Operator.as_str().to_owned();
-            one.hint = Some(hint(class).to_owned());
+            one.hint = Some(cause(class.as_str()).hint.to_owned());
         }
-    }
-}
-
-/// What an operator can do about a refusal.
-fn hint(class: ErrorClass) -> &'static str {
-    match class {
-        ErrorClass::Denied => "give the class's role the permission that the message names",
-        ErrorClass::LimitReached => "have the quota raised in the AWS account",
-        ErrorClass::NotOurs => "delete or rename what has the name, or set its ownership tag",
-        ErrorClass::Invalid
-        | ErrorClass::Throttled
-        | ErrorClass::Transient
-        | ErrorClass::WorldMoved
-        | ErrorClass::Unknown => "change the class or the tenant as the message asks for",
     }
 }
 
@@ -178,14 +202,12 @@ fn action_name(step: &Step) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use fleet_api::v1alpha1::StepFailure;
     use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
     use super::*;
 
-    #[test]
-    fn a_refusal_says_who_can_act_and_a_fault_of_the_cloud_does_not() {
-        let failure = |step: &str, code: &str| StepFailure {
+    fn failure(step: &str, code: &str) -> StepFailure {
+        StepFailure {
             step: step.to_owned(),
             attempts: 1,
             code: code.to_owned(),
@@ -194,7 +216,27 @@ mod tests {
             seen_as: None,
             retry: None,
             wish: None,
+            under: None,
+        }
+    }
+
+    #[test]
+    fn a_failed_update_is_told_once_for_each_time_that_it_failed() {
+        let nodes = failure("nodegroup/workers/version", "PodEvictionFailure");
+        let again = StepFailure { attempts: 2, ..nodes.clone() };
+        let anew = StepFailure { under: Some("m-2 Go".to_owned()), ..nodes.clone() };
+        let told = |before: &[StepFailure], now: &StepFailure| {
+            newly_failed(before, std::slice::from_ref(now)).len() == 1
         };
+        assert!(told(&[], &nodes));
+        assert!(!told(std::slice::from_ref(&nodes), &nodes));
+        assert!(told(std::slice::from_ref(&nodes), &again));
+        assert!(told(std::slice::from_ref(&again), &anew));
+        assert_eq!(operation_of(&nodes.step), "UpdateNodegroup");
+    }
+
+    #[test]
+    fn a_refusal_says_who_can_act_and_a_fault_of_the_cloud_does_not() {
         let mut status = TenantClusterStatus {
             failures: vec![
                 failure("create-cluster", "Denied"),

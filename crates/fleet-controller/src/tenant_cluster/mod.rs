@@ -65,6 +65,7 @@ pub(crate) async fn reconcile(
     let generation = object.metadata.generation;
     plan.record(&mut status, generation, now);
     apply::name_who_can_act(&mut status);
+    apply::tell_failed_updates(&context, &object, &plan).await;
     baseline::harden(&context, &evidence::under_move(&object), &target, &plan, &mut status);
     if deleting {
         delete::write_receipt(&context, &object, &status, &seen, plan.deleted).await?;

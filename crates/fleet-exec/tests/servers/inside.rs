@@ -9,8 +9,12 @@ use fleet_exec::{
 };
 use jiff::Timestamp;
 use k8s_openapi::api::{
-    admissionregistration::v1::ValidatingWebhookConfiguration, batch::v1::CronJob, batch::v1::Job,
-    core::v1::Service, discovery::v1::EndpointSlice, policy::v1::PodDisruptionBudget,
+    admissionregistration::v1::ValidatingWebhookConfiguration,
+    batch::v1::CronJob,
+    batch::v1::Job,
+    core::v1::{Pod, Service},
+    discovery::v1::EndpointSlice,
+    policy::v1::PodDisruptionBudget,
 };
 use kube::{
     Api, Client,
@@ -27,11 +31,11 @@ fn typed<T: DeserializeOwned>(value: Value) -> T {
 }
 
 /// A validating webhook for pods with a Service behind it.
-fn webhook(name: &str, policy: &str) -> ValidatingWebhookConfiguration {
+fn webhook(name: &str, policy: &str, selectors: &Value) -> ValidatingWebhookConfiguration {
     typed(json!({ "metadata": { "name": name }, "webhooks": [{
         "name": format!("{name}.example.com"), "admissionReviewVersions": ["v1"], "sideEffects": "None",
         "failurePolicy": policy, "clientConfig": { "service": { "namespace": "default", "name": name } },
-        "namespaceSelector": { "matchLabels": { "never": "there" } },
+        "namespaceSelector": selectors["namespace"], "objectSelector": selectors["object"],
         "rules": [{ "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"] }],
     }] }))
 }
@@ -45,6 +49,18 @@ where
         + DeserializeOwned,
 {
     Api::<K>::default_namespaced(client.clone()).create(&PostParams::default(), &typed(value)).await.unwrap();
+}
+
+/// Makes a pod once its namespace has the account that pods run as.
+async fn unserved_pod(client: &Client, pod: Value) {
+    let pods: Api<Pod> = Api::default_namespaced(client.clone());
+    let made = async {
+        while let Err(error) = pods.create(&PostParams::default(), &typed(pod.clone())).await {
+            assert!(error.to_string().contains("serviceaccount"), "{error}");
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, made).await.expect("the pod is made");
 }
 
 /// Looks until what is seen is as wanted.
@@ -93,8 +109,21 @@ async fn budgets_without_room_and_webhooks_without_anybody_behind_them_are_seen(
     assert_eq!(inside.budgets[0].name, "default/web");
 
     let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
-    for (name, policy) in [("alone", "Fail"), ("served", "Fail"), ("lenient", "Ignore")] {
-        configurations.create(&PostParams::default(), &webhook(name, policy)).await.unwrap();
+    // Pods that nobody schedules, which no webhook keeps from being made as there is none yet.
+    let pod = json!({ "metadata": { "name": "web", "labels": { "app": "web" } },
+        "spec": { "containers": [{ "name": "web", "image": "registry.k8s.io/pause:3.10" }] } });
+    unserved_pod(&client, pod).await;
+    let here = json!({ "matchLabels": { "kubernetes.io/metadata.name": "default" } });
+    let web = json!({ "matchLabels": { "app": "web" } });
+    let nobody = json!({ "matchLabels": { "never": "there" } });
+    for (name, policy, selectors) in [
+        ("alone", "Fail", json!({ "namespace": here, "object": web })),
+        ("served", "Fail", json!({ "namespace": here, "object": {} })),
+        ("lenient", "Ignore", json!({ "namespace": here, "object": {} })),
+        ("elsewhere", "Fail", json!({ "namespace": nobody, "object": {} })),
+        ("others", "Fail", json!({ "namespace": here, "object": nobody })),
+    ] {
+        configurations.create(&PostParams::default(), &webhook(name, policy, &selectors)).await.unwrap();
         let service = json!({ "metadata": { "name": name }, "spec": { "ports": [{ "port": 443 }] } });
         post::<Service>(&client, service).await;
     }

@@ -8,10 +8,14 @@ use fleet_api::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{ClusterPlan, begins_update};
+use super::{ClusterPlan, begins_update, causes::cause, version};
+use crate::moves;
 
 /// How often a step is tried before it waits for somebody.
 pub(super) const MAX_ATTEMPTS: i32 = 5;
+
+/// How often a step of a rollout's move is tried, at most, before its member is given up: a wave waits for it.
+pub(super) const MAX_ATTEMPTS_UNDER_MOVE: i32 = 3;
 
 /// The most failures that a status holds.
 const MAX_FAILURES: usize = 16;
@@ -27,6 +31,56 @@ pub(super) fn pause_after(attempts: i32) -> Option<SignedDuration> {
     }
     let factor = 3_i64.pow(attempts.saturating_sub(1).max(0).unsigned_abs());
     Some(SignedDuration::from_mins(5 * factor))
+}
+
+/// The same for a step of a rollout's move: 2 min, then 6 min.
+pub(super) fn pause_under_move_after(attempts: i32) -> Option<SignedDuration> {
+    if attempts >= MAX_ATTEMPTS_UNDER_MOVE {
+        return None;
+    }
+    let factor = 3_i64.pow(attempts.saturating_sub(1).max(0).unsigned_abs());
+    Some(SignedDuration::from_mins(2 * factor))
+}
+
+/// True for a failure that ends a rollout's move: a step of it failed for good, or as often as it is tried.
+pub(super) fn ends_a_move(failure: &StepFailure) -> bool {
+    let of_a_move = failure.step == version::UPDATE
+        || failure.step.starts_with("addon/") && failure.step.ends_with("/update")
+        || failure.step.starts_with("nodegroup/") && failure.step.ends_with("/version");
+    of_a_move && (!cause(&failure.code).may_pass || failure.attempts >= MAX_ATTEMPTS_UNDER_MOVE)
+}
+
+/// What a failure is remembered for. On another occasion it is forgotten.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Occasion {
+    /// The value of the retry annotation.
+    retry: Option<String>,
+    /// The attempt of a rollout.
+    under: Option<String>,
+}
+
+impl Occasion {
+    pub(super) fn of(cluster: &TenantCluster) -> Self {
+        let annotations = cluster.metadata.annotations.as_ref();
+        Self {
+            retry: annotations.and_then(|all| all.get(labels::RETRY)).cloned(),
+            under: moves::attempt(&cluster.spec),
+        }
+    }
+
+    pub(super) fn covers(&self, failure: &StepFailure) -> bool {
+        self.retry == failure.retry && self.under == failure.under
+    }
+}
+
+/// A failure of a step as it was seen.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Failed<'a> {
+    pub(super) step: &'a str,
+    /// What shows it: an update's id, or the part itself.
+    pub(super) seen_as: &'a str,
+    pub(super) code: &'a str,
+    pub(super) message: &'a str,
 }
 
 impl ClusterPlan {
@@ -115,27 +169,27 @@ pub fn note_refusal(
     message: &str,
     now: Timestamp,
 ) {
-    let annotations = cluster.metadata.annotations.as_ref();
-    let retry = annotations.and_then(|all| all.get(labels::RETRY)).cloned();
+    let occasion = Occasion::of(cluster);
+    status.failures.retain(|failure| occasion.covers(failure));
     if status.step.as_ref().is_some_and(|stored| stored.id == step.id && stored.update_id.is_none()) {
         status.step = None;
     }
     // Every refusal is an answer of its own, so each of them counts.
     let seen_as = format!("refused at {now}");
-    count_failure(&mut status.failures, &step.id, &seen_as, code, message, retry, now);
+    let failed = Failed { step: &step.id, seen_as: &seen_as, code, message };
+    count_failure(&mut status.failures, failed, occasion, now);
     status.failures = bounded(std::mem::take(&mut status.failures));
 }
 
 /// Counts one failure of a step.
 pub(super) fn count_failure(
     failures: &mut Vec<StepFailure>,
-    step: &str,
-    seen_as: &str,
-    code: &str,
-    message: &str,
-    retry: Option<String>,
+    failed: Failed<'_>,
+    occasion: Occasion,
     now: Timestamp,
 ) {
+    let Failed { step, seen_as, code, message } = failed;
+    let Occasion { retry, under } = occasion;
     let seen_as = Some(seen_as.to_owned());
     let attempts = match failures.iter().find(|failure| failure.step == step) {
         Some(failure) if failure.seen_as == seen_as => return,
@@ -153,6 +207,7 @@ pub(super) fn count_failure(
         seen_as,
         retry,
         wish,
+        under,
     });
 }
 

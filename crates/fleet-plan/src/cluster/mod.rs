@@ -6,6 +6,7 @@
 
 mod access;
 mod addons;
+mod causes;
 mod config;
 mod create;
 mod delete;
@@ -33,7 +34,10 @@ use fleet_api::{
 use jiff::{SignedDuration, Timestamp};
 use serde::{Serialize, Serializer};
 
-pub use self::memory::{begin, note_outcome, note_refusal};
+pub use self::{
+    causes::{Cause, cause},
+    memory::{begin, note_outcome, note_refusal},
+};
 use self::{
     draft::{Draft, Topic},
     rollback::Heading,
@@ -263,6 +267,15 @@ pub fn begins_update(action: &Action) -> bool {
                 | A::UpdateNodegroupVersion { .. }
                 | A::UpdateAddon(_)
         )
+    )
+}
+
+/// True for an action that moves a version, and that belongs to a rollout's move while there is one.
+fn moves_versions(action: &Action) -> bool {
+    use fleet_api::eks::EksAction as A;
+    matches!(
+        action,
+        Action::Eks(A::UpdateVersion { .. } | A::UpdateNodegroupVersion { .. } | A::UpdateAddon(_))
     )
 }
 

@@ -41,13 +41,27 @@ pub(super) fn failures(wave: &Wave, total: i64, twist: Twist) -> i64 {
 /// Percentages round up. A wave in which anybody counts needs a success, whatever its spec says: no number of failures
 /// that were not too many is a success.
 pub(super) fn successes(wave: &Wave, counting: i64, tolerated: i64) -> i64 {
-    let asked = match wave.min_successes.as_ref().map(percent) {
+    asked_successes(wave, counting, tolerated).max(counting.min(1))
+}
+
+/// The same as the spec alone asks for it, which may be none.
+pub(super) fn asked_successes(wave: &Wave, counting: i64, tolerated: i64) -> i64 {
+    match wave.min_successes.as_ref().map(percent) {
         None => counting.saturating_sub(tolerated),
         Some(Ok(Amount::Number(number))) => number,
         Some(Ok(Amount::Percent(percent))) => part_rounded_up(percent, counting),
         Some(Err(NotAnAmount)) => counting,
-    };
-    asked.max(counting.min(1))
+    }
+}
+
+/// A number of members as amounts count them.
+pub(super) fn of_members(count: usize) -> i64 {
+    i64::try_from(count).unwrap_or(i64::MAX)
+}
+
+/// An amount as a number of members.
+pub(super) fn as_members(amount: i64) -> usize {
+    usize::try_from(amount).unwrap_or_default()
 }
 
 /// Whether every amount of a wave can be read.

@@ -65,6 +65,7 @@ fn wanted(scene: &Scene<'_>, member: &Member<'_>) -> Option<Move> {
         baseline: None,
         addons: Vec::new(),
         hold_nodes_until: None,
+        halted: was.state == MemberState::Failed,
     };
     match (scene.target, stage) {
         (Target::Kubernetes(_), MoveStage::Back) => wanted.version = Some(member.spec().from),

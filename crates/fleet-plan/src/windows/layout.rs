@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Span, Timestamp, civil::Date, tz::TimeZone};
 use super::{Change, Closed, UnknownZone};
 
 /// How many days ahead an opening is looked for. Freezes end within a year or they are no freezes.
-const HORIZON_DAYS: i32 = 400;
+pub(super) const HORIZON_DAYS: i32 = 400;
 
 /// A stretch of time in which windows let a step begin, whatever else holds it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,6 +51,7 @@ pub(super) enum Hold<'a> {
 }
 
 /// Maintenance times in their zone, for one kind of step.
+#[derive(Debug)]
 pub(super) struct Layout<'a> {
     maintenance: &'a Maintenance,
     zone: TimeZone,
@@ -86,6 +87,11 @@ impl<'a> Layout<'a> {
             }
         };
         Ok(Self { maintenance, zone, freezes, put_off, gap_ends })
+    }
+
+    /// When the days are over up to which changes were put off.
+    pub(super) fn put_off_until(&self) -> Option<Timestamp> {
+        self.put_off.map(|(ends, _)| ends)
     }
 
     /// What holds a step at a moment, windows apart.

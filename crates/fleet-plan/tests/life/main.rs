@@ -4,6 +4,7 @@
 
 mod deletions;
 mod drain;
+mod failures;
 mod gates;
 mod hub;
 mod intent;

@@ -31,6 +31,7 @@ pub fn move_to(stage: MoveStage, target: u16) -> Move {
         baseline: None,
         addons: Vec::new(),
         hold_nodes_until: None,
+        halted: false,
     }
 }
 

@@ -4,6 +4,7 @@ use fleet_api::v1alpha1::{Evidence, TenantCluster};
 use fleet_plan::{
     cluster::preflight::Preflight,
     evidence::{Look, evidence},
+    report::{Code, Who, entry_with_hint},
 };
 use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
@@ -168,11 +169,52 @@ fn a_move_that_needs_somebody_is_stuck_and_says_why() {
     let blocked = condition("UpToDate", "False", "Blocked", "update-version failed 5 times");
     cluster.status.as_mut().unwrap().conditions.push(serde_json::from_value(blocked).unwrap());
     assert_eq!(observe(&mut cluster, 0).stuck.as_deref(), Some("update-version failed 5 times"));
-    let conditions = &mut cluster.status.as_mut().unwrap().conditions;
-    conditions.clear();
-    conditions
-        .push(serde_json::from_value(condition("UpToDate", "False", "Retrying", "again at noon")).unwrap());
-    assert_eq!(observe(&mut cluster, 60).stuck, None);
+}
+
+#[test]
+fn what_is_tried_again_or_waits_is_not_stuck() {
+    for reason in ["Retrying", "Waiting", "InProgress"] {
+        let mut cluster = cluster(Some(a_move("Go", &json!({}))), "1.35", &[]);
+        let told = condition("UpToDate", "False", reason, "again at noon");
+        cluster.status.as_mut().unwrap().conditions.push(serde_json::from_value(told).unwrap());
+        assert_eq!(observe(&mut cluster, 0).stuck, None, "{reason}");
+    }
+}
+
+#[test]
+fn who_can_act_on_what_is_stuck_is_told_with_it() {
+    let mut cluster = cluster(Some(a_move("Go", &json!({}))), "1.35", &[]);
+    let status = cluster.status.as_mut().unwrap();
+    let told = "update-version failed with EniLimitReached: no interface is left";
+    status.conditions.push(serde_json::from_value(condition("UpToDate", "False", "Blocked", told)).unwrap());
+    let hint = "have the quota raised";
+    status.report.push(entry_with_hint(Code::ClusterUnhealthy, Who::Tenant, "something else", "look"));
+    status.report.push(entry_with_hint(Code::FailedForGood, Who::Operator, told, hint));
+    assert_eq!(
+        observe(&mut cluster, 0).stuck.unwrap(),
+        format!("{told} (who can act: operator; what to do: {hint})")
+    );
+}
+
+#[test]
+fn what_was_stuck_stays_so_for_its_attempt_until_the_cluster_is_there_after_all() {
+    let stuck = || {
+        let mut cluster = cluster(Some(a_move("Go", &json!({}))), "1.35", &[]);
+        let blocked = condition("UpToDate", "False", "Blocked", "an insight is at ERROR");
+        cluster.status.as_mut().unwrap().conditions.push(serde_json::from_value(blocked).unwrap());
+        observe(&mut cluster, 0);
+        cluster.status.as_mut().unwrap().conditions.clear();
+        cluster
+    };
+    let mut same = stuck();
+    assert_eq!(observe(&mut same, 60).stuck.as_deref(), Some("an insight is at ERROR"));
+    let mut other = stuck();
+    other.spec.rollout = serde_json::from_value(a_move("Go", &json!({"id": "m-2"}))).unwrap();
+    assert_eq!(observe(&mut other, 60).stuck, None);
+    let mut there = cluster(Some(a_move("Go", &json!({}))), "1.36", READY);
+    there.status.as_mut().unwrap().evidence = stuck().status.unwrap().evidence;
+    let found = observe(&mut there, 60);
+    assert_eq!((found.arrived, found.stuck), (true, None));
 }
 
 #[test]

@@ -186,6 +186,23 @@ fn a_member_that_does_not_arrive_or_does_not_become_healthy_in_time_fails() {
 }
 
 #[test]
+fn a_member_that_is_stuck_fails_at_once_and_its_move_is_halted_until_another_attempt() {
+    let mut hub = moving();
+    assert!(!hub.cluster("a").current.as_ref().unwrap().halted);
+    hub.see("a", |seen| seen.stuck = Some("update-version failed with EniLimitReached".to_owned()));
+    hub.settle();
+    assert_eq!(hub.state("a"), Failed);
+    assert!(hub.message("a").contains("EniLimitReached"), "{}", hub.message("a"));
+    let stands = hub.cluster("a").current.clone().unwrap();
+    assert_eq!((stands.stage, stands.halted), (MoveStage::Go, true));
+    hub.member_spec("a").retry = Some("again".to_owned());
+    hub.begin();
+    let next = hub.cluster("a").current.clone().unwrap();
+    assert_eq!((hub.state("a"), next.stage, next.halted), (Upgrading, MoveStage::Go, false));
+    assert_ne!(next.id, stands.id);
+}
+
+#[test]
 fn a_clock_that_ran_ahead_when_a_member_began_does_not_hide_what_is_seen_of_it() {
     let mut hub = rollout(json!([wave("w", json!({}))])).with("w", &["a"]);
     hub.pass_time(hours(72));

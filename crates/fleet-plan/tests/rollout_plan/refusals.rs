@@ -123,6 +123,40 @@ fn a_tenant_of_another_rollout_that_is_not_over_is_no_member() {
 }
 
 #[test]
+fn a_tenant_that_is_pinned_below_the_target_is_no_member_while_the_pin_holds() {
+    for (pin, is_refused) in [
+        (json!({"version": "1.35"}), true),
+        (json!({"version": "1.35", "until": "2026-11-24"}), true),
+        (json!({"version": "1.35", "until": "2026-11-23"}), false),
+        (json!({"version": "1.36"}), false),
+        (json!({"channel": "stable"}), false),
+    ] {
+        let mut world = fleet();
+        world.tenants[0].spec.kubernetes = serde_json::from_value(pin.clone()).unwrap();
+        let rollout = by_ring(&["first", "second"]);
+        if is_refused {
+            let expected = (
+                Code::MemberPinned,
+                "spec.members".to_owned(),
+                "acme is pinned to 1.35, by `spec.kubernetes.version` of the Tenant".to_owned(),
+            );
+            assert_eq!(refused(&world, &rollout), [expected], "{pin}");
+            let mut without = by_ring(&["second"]);
+            without.members = serde_json::from_value(json!({"tenants": ["globex"]})).unwrap();
+            assert!(world.plan(&without).is_ok(), "{pin}");
+        } else {
+            assert!(world.plan(&rollout).is_ok(), "{pin}");
+        }
+    }
+    let mut world = fleet();
+    world.tenants[0].spec.kubernetes = serde_json::from_value(json!({"version": "1.35"})).unwrap();
+    let mut baseline = by_ring(&["first", "second"]);
+    baseline.target =
+        serde_json::from_value(json!({"addons": [{"name": "coredns", "version": "v2"}]})).unwrap();
+    assert!(world.plan(&baseline).is_ok(), "a pin says nothing of add-ons");
+}
+
+#[test]
 fn a_rollout_of_tenants_that_are_all_there_has_nothing_to_do() {
     let mut world = World::new("2026-11-24T14:00:00Z");
     world.tenant("acme", "first", "1.36", &Value::Null);
@@ -178,6 +212,8 @@ fn gates_that_nobody_can_open_are_refused() {
     // The author has no vote.
     world.author = Some("jane".to_owned());
     assert_eq!(codes(&world, &two), one(Code::ApproversTooFew, &format!("{path}.approval.required")));
+    let wrong = with_gate(json!({"name": "proven", "condition": "cluster.status.basline.probes.fail == 0"}));
+    assert_eq!(codes(&world, &wrong), one(Code::InvalidValue, &format!("{path}.condition")));
     let nothing = with_gate(json!({"name": "sign-off"}));
     assert_eq!(codes(&world, &nothing), one(Code::OneOf, path));
 }

@@ -9,7 +9,7 @@ use fleet_api::{
 use k8s_openapi::apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString};
 
 use super::{Problem, References, channel::object_name, unique::unique};
-use crate::{field_path::FieldPath, finding::Code, text::shown};
+use crate::{condition, field_path::FieldPath, finding::Code, text::shown};
 
 /// For how long EKS can roll a control plane back, in minutes: nodes that are held back longer save nothing.
 const ROLLBACK: i64 = 7 * 24 * 60;
@@ -216,6 +216,12 @@ fn gate(gate: &Gate, path: &FieldPath, references: &References<'_>) -> Vec<Probl
     problems.extend(one_of(path, "a gate is one thing", &kinds));
     if let Some(votes) = approval {
         problems.extend(approval_gate(votes, &path.field("approval"), references));
+    }
+    if let Some(expression) = condition
+        && let Err(fault) = condition::check(expression)
+    {
+        let here = path.field("condition");
+        problems.push(Problem::error(Code::InvalidValue, here, fault.message).hint(fault.hint));
     }
     if let Some(query) = prometheus {
         problems.extend(prometheus_gate(query, path.field("prometheus").field("url")));

@@ -51,7 +51,7 @@ pub(crate) async fn run(session: &Session, arguments: &PlanArguments) -> Result<
     let world = if against.is_empty() {
         World::read(session, &session.hub().await?).await?
     } else {
-        World::of_spec(described(session, against, *on)?, now)?
+        World::of_spec(described(session, against, *on)?, file.strategy.target.kubernetes, now)?
     };
     let input = world.input(&file.name, &file.strategy, by, now);
     let made = match to {

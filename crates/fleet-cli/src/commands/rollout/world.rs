@@ -7,8 +7,8 @@ use fleet_api::{
     eks::EksVersionOffer,
     text::Day,
     v1alpha1::{
-        Baseline, Fleet, Rollout, RolloutMember, RolloutStrategy, Tenant, TenantClass, TenantCluster,
-        TenantClusterStatus, VersionCalendar, VersionChannel, VersionStatus,
+        Baseline, ChannelUpgrades, Fleet, Rollout, RolloutMember, RolloutStrategy, Tenant, TenantClass,
+        TenantCluster, TenantClusterStatus, VersionCalendar, VersionChannel, VersionStatus,
     },
 };
 use fleet_plan::{
@@ -16,7 +16,7 @@ use fleet_plan::{
     rollout::plan::{Input, taken},
 };
 use fleet_spec::ValidatedFleet;
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use k8s_openapi::{
     api::authentication::v1::SelfSubjectReview,
     apimachinery::pkg::apis::meta::v1::{Condition, Time},
@@ -76,11 +76,16 @@ impl World {
         })
     }
 
-    /// The world that a fleet spec describes, once every tenant runs what it says.
+    /// The world that a fleet spec describes, once every tenant runs what it says. Tenants of a channel whose upgrades are
+    /// left to rollouts wait for a rollout to `target` below it.
     ///
     /// # Errors
     /// A tenant of which no cluster can be composed.
-    pub(crate) fn of_spec(spec: ValidatedFleet, now: Timestamp) -> Result<Self> {
+    pub(crate) fn of_spec(
+        spec: ValidatedFleet,
+        target: Option<KubernetesVersion>,
+        now: Timestamp,
+    ) -> Result<Self> {
         let mut clusters = Vec::new();
         for (name, tenant) in &spec.tenants {
             let mut tenant = tenant.clone();
@@ -97,6 +102,9 @@ impl World {
                 CliError::usage(format!("no cluster can be composed for tenant `{name}`: {}", why.join("; ")))
             })?;
             let mut cluster = TenantCluster::new(name, composed.spec);
+            if let Some(waits_at) = waits_at(&tenant, &spec, target, cluster.spec.version, now) {
+                cluster.spec.version = waits_at;
+            }
             cluster.metadata.uid = Some(format!("{name}-as-the-spec-says"));
             cluster.status = Some(as_wanted(cluster.spec.version, now));
             clusters.push(cluster);
@@ -139,6 +147,30 @@ impl World {
             now,
         }
     }
+}
+
+/// Where a tenant waits for a rollout to the target: at the newest minor below it that its channel offers, or at the minor
+/// before it. `None` for one that the spec says more of: it is pinned, its channel moves it by itself, or it is below.
+///
+/// A channel with `upgrades: Rollout` gives its newest minor to new clusters alone. A spec that offers the target already
+/// says nothing of where the clusters are that are to be moved there.
+fn waits_at(
+    tenant: &Tenant,
+    spec: &ValidatedFleet,
+    target: Option<KubernetesVersion>,
+    composed: KubernetesVersion,
+    now: Timestamp,
+) -> Option<KubernetesVersion> {
+    let target = target.filter(|target| *target <= composed)?;
+    let choice = &tenant.spec.kubernetes;
+    let today = Day(now.to_zoned(TimeZone::UTC).date());
+    if choice.version.is_some() && choice.until.is_none_or(|until| today <= until) {
+        return None;
+    }
+    let name = choice.channel.as_ref().or(spec.fleet.spec.defaults.channel.as_ref())?;
+    let channel = spec.channels.get(name).filter(|one| one.spec.upgrades == ChannelUpgrades::Rollout)?;
+    let offered = channel.spec.versions.iter().map(|offer| offer.version);
+    offered.filter(|version| *version < target).max().or(target.previous())
 }
 
 /// The status of a cluster that runs what its spec says.
@@ -196,4 +228,63 @@ pub(crate) async fn user(hub: &Hub) -> Result<String> {
     let name = review.status.and_then(|status| status.user_info).and_then(|user| user.username);
     name.filter(|name| !name.is_empty())
         .ok_or_else(|| CliError::usage("the management cluster does not say who you are"))
+}
+
+#[cfg(test)]
+mod tests {
+    use fleet_plan::rollout::plan::plan;
+    use fleet_spec::{Context, Input as File, check, load, rollout_file};
+    use serde_json::json;
+
+    use super::*;
+
+    const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../fleet/waves");
+
+    /// The fleet of twelve, with a channel that offers these minors.
+    fn offering(minors: &[&str]) -> ValidatedFleet {
+        let context = Context::on("2026-11-24".parse().unwrap());
+        let mut fleet = check(&load(&[File::Path(FOLDER.into())]), &context).unwrap().fleet;
+        let offers = json!(minors.iter().map(|minor| json!({"version": minor})).collect::<Vec<_>>());
+        let channel = fleet.channels.get_mut("coordinated").unwrap();
+        channel.spec.versions = serde_json::from_value(offers).unwrap();
+        fleet
+    }
+
+    fn strategy() -> RolloutStrategy {
+        let file = format!("{FOLDER}/rollouts/to-1-36.yaml");
+        rollout_file(&load(&[File::Path(file.into())])).unwrap().strategy
+    }
+
+    #[test]
+    fn tenants_of_a_channel_that_offers_the_target_already_wait_for_their_rollout_below_it() {
+        let now = "2026-11-24T12:00:00Z".parse().unwrap();
+        let strategy = strategy();
+        for offered in [&["1.35"][..], &["1.35", "1.36"], &["1.35", "1.36", "1.37"], &["1.36"]] {
+            let world = World::of_spec(offering(offered), strategy.target.kubernetes, now).unwrap();
+            let planned = plan(&world.input("up", &strategy, None, now)).unwrap();
+            assert_eq!(planned.members.len(), 12, "{offered:?}");
+            let from = |member: &fleet_plan::rollout::plan::PlannedMember| member.from.minor() == 35;
+            assert!(planned.members.iter().all(from), "{offered:?}");
+        }
+    }
+
+    #[test]
+    fn a_tenant_that_is_pinned_or_moves_by_itself_is_where_its_spec_says() {
+        let now = "2026-11-24T12:00:00Z".parse().unwrap();
+        let target = strategy().target.kubernetes;
+        let minor = |fleet: ValidatedFleet| {
+            let world = World::of_spec(fleet, target, now).unwrap();
+            let atlas = world.clusters.iter().find(|cluster| cluster.spec.tenant == "atlas").unwrap();
+            atlas.status.as_ref().unwrap().versions.control_plane.unwrap().minor()
+        };
+        let both = || offering(&["1.35", "1.36"]);
+        assert_eq!(minor(both()), 35);
+        let mut automatic = both();
+        automatic.channels.get_mut("coordinated").unwrap().spec.upgrades = ChannelUpgrades::Automatic;
+        assert_eq!(minor(automatic), 36);
+        let mut pinned = both();
+        let choice = &mut pinned.tenants.get_mut("atlas").unwrap().spec.kubernetes;
+        *choice = serde_json::from_value(json!({"version": "1.36"})).unwrap();
+        assert_eq!(minor(pinned), 36);
+    }
 }

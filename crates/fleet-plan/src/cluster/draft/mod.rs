@@ -18,7 +18,11 @@ use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 pub(super) use self::propose::{Proposal, Proposed};
-use super::{attention_to, memory, rollback::Heading};
+use super::{
+    attention_to,
+    memory::{self, Failed, Occasion},
+    rollback::Heading,
+};
 use crate::report::{Code, Who, entry};
 
 /// What a finding speaks about, and therefore which condition it keeps from holding.
@@ -109,8 +113,8 @@ impl<'a> Draft<'a> {
             report: Vec::new(),
             standings: Vec::new(),
         };
-        let retry = draft.annotation(labels::RETRY).map(str::to_owned);
-        draft.failures.retain(|failure| failure.retry == retry);
+        let occasion = Occasion::of(cluster);
+        draft.failures.retain(|failure| occasion.covers(failure));
         draft
     }
 
@@ -253,8 +257,8 @@ impl<'a> Draft<'a> {
 
     /// Counts a failure of a step; one that is seen again as the same thing counts once.
     pub(super) fn failed(&mut self, step: &str, seen_as: &str, code: &str, message: &str) {
-        let retry = self.annotation(labels::RETRY).map(str::to_owned);
-        memory::count_failure(&mut self.failures, step, seen_as, code, message, retry, self.now);
+        let failed = Failed { step, seen_as, code, message };
+        memory::count_failure(&mut self.failures, failed, Occasion::of(self.cluster), self.now);
     }
 
     /// Forgets the failures of a step that succeeded, or is wanted no longer.

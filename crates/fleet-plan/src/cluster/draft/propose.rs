@@ -11,7 +11,8 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{Draft, Standing, Topic, rounded};
 use crate::{
-    cluster::{begins_update, disturbs, flight, memory, rollback::Heading},
+    cluster::{begins_update, causes::cause, disturbs, flight, memory, moves_versions, rollback::Heading},
+    moves::{self, Halted},
     report::{Code, Who, entry, entry_with_hint},
     windows::{self, Change, Closed, Permission},
 };
@@ -48,9 +49,12 @@ impl Draft<'_> {
         if let Some(failure) = self.failures.iter_mut().find(|failure| failure.step == id) {
             failure.wish = Some(wish);
             let failure = failure.clone();
-            if !self.may_try_again(&failure, topics) {
+            if !self.may_try_again(&failure, &action, topics) {
                 return Proposed::Held;
             }
+        }
+        if self.is_halted(&summary, &action, topics) {
+            return Proposed::Held;
         }
         let change = disruptive.then(|| disturbs::change_of(self, &action)).flatten();
         // Whoever rolls a cluster back wants it out of harm now, so the way back waits for no window and no freeze.
@@ -98,46 +102,79 @@ impl Draft<'_> {
     }
 
     /// True when the pause after a failure is over; otherwise reports how long it lasts, or that it lasts for ever.
-    fn may_try_again(&mut self, failure: &StepFailure, topics: &[Topic]) -> bool {
-        let told = format!(
-            "{} failed {} times, last with {}: {}",
-            failure.step, failure.attempts, failure.code, failure.message
-        );
-        let Some(pause) = memory::pause_after(failure.attempts) else {
-            self.block(
-                topics,
-                entry_with_hint(
-                    Code::FailedTooOften,
-                    Who::Operator,
-                    format!("{told}; it is not tried again by itself"),
-                    format!(
+    ///
+    /// A step of a rollout's move gets few tries, and none that cannot help: the wave waits for it, and its failure
+    /// has to count while there is still something to be stopped.
+    fn may_try_again(&mut self, failure: &StepFailure, action: &Action, topics: &[Topic]) -> bool {
+        let retry = moves::retry(self.cluster).filter(|_| moves_versions(action));
+        let times = if failure.attempts == 1 {
+            format!("{} failed with {}", failure.step, failure.code)
+        } else {
+            format!("{} failed {} times, last with {}", failure.step, failure.attempts, failure.code)
+        };
+        let told = format!("{times}: {}", failure.message);
+        let (pause, most) = match &retry {
+            Some(retry) => {
+                let cause = cause(&failure.code);
+                let hint = format!("{}, then {retry}", cause.hint);
+                if !cause.may_pass {
+                    let message = format!("{told}; another try cannot mend that");
+                    self.block(topics, entry_with_hint(Code::FailedForGood, cause.who, message, hint));
+                    return false;
+                }
+                let Some(pause) = memory::pause_under_move_after(failure.attempts) else {
+                    let message = format!("{told}; it is not tried again by itself");
+                    self.block(topics, entry_with_hint(Code::FailedTooOften, cause.who, message, hint));
+                    return false;
+                };
+                (pause, memory::MAX_ATTEMPTS_UNDER_MOVE)
+            }
+            None => {
+                let Some(pause) = memory::pause_after(failure.attempts) else {
+                    let hint = format!(
                         "remove the cause, then `kubectl annotate --overwrite tenantcluster {} {}=$(date +%s)`",
                         self.cluster.metadata.name.as_deref().unwrap_or_default(),
                         labels::RETRY
-                    ),
-                ),
-            );
-            return false;
+                    );
+                    let message = format!("{told}; it is not tried again by itself");
+                    self.block(topics, entry_with_hint(Code::FailedTooOften, Who::Operator, message, hint));
+                    return false;
+                };
+                (pause, memory::MAX_ATTEMPTS)
+            }
         };
         let at = failure.last_at.0.checked_add(pause).unwrap_or(Timestamp::MAX);
-        if self.now >= at {
+        // What is halted is not tried again when the pause is over.
+        if self.now >= at || moves::halted(self.cluster).is_some_and(|_| retry.is_some()) {
             return true;
         }
         self.look_within(self.now.duration_until(at));
-        self.say(
-            topics,
-            Standing::Retrying,
-            entry(
-                Code::Retrying,
-                Who::Nobody,
-                format!(
-                    "{told}; tried again at {}, {} tries are left",
-                    rounded(at),
-                    memory::MAX_ATTEMPTS - failure.attempts
-                ),
-            ),
-        );
+        let left = match most - failure.attempts {
+            1 => "one try is left".to_owned(),
+            left => format!("{left} tries are left"),
+        };
+        let message = format!("{told}; tried again at {}, {left}", rounded(at));
+        self.say(topics, Standing::Retrying, entry(Code::Retrying, Who::Nobody, message));
         false
+    }
+
+    /// True when a step belongs to a rollout's move of which nothing further begins, which is reported.
+    fn is_halted(&mut self, summary: &str, action: &Action, topics: &[Topic]) -> bool {
+        let Some(retry) = moves::retry(self.cluster).filter(|_| moves_versions(action)) else { return false };
+        let why = match moves::halted(self.cluster) {
+            Some(Halted { stuck: Some(stuck) }) => format!("the rollout has given the move up: {stuck}"),
+            Some(Halted { stuck: None }) => "the cluster's member of the rollout has failed".to_owned(),
+            None if self.failures.iter().any(memory::ends_a_move) => {
+                "another step of the move has failed for good".to_owned()
+            }
+            None => return false,
+        };
+        let release = moves::release(self.cluster).unwrap_or_default();
+        let hint =
+            format!("remove the cause, then {retry}; if the member is not to move any more, {release}");
+        let message = format!("{summary}: is not begun, because {why}");
+        self.block(topics, entry_with_hint(Code::MoveHalted, Who::Operator, message, hint));
+        true
     }
 
     /// True when a window is open and long enough, and nothing else holds the change; otherwise reports when the next

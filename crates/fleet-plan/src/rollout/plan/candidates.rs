@@ -4,14 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use fleet_api::{
     KubernetesVersion, conditions, labels,
+    text::Day,
     v1alpha1::{
         AddonChoice, ChannelUpgrades, EksClass, Maintenance, RolloutStrategy, RolloutTarget, Tenant,
         TenantCluster,
     },
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 
 use super::{Input, Part, selector::Selector};
+use crate::windows;
 
 /// A tenant that a rollout means.
 #[derive(Debug, Clone)]
@@ -35,6 +37,8 @@ pub(super) struct Candidate<'a> {
     pub(super) last_change: Option<Timestamp>,
     /// What has failed in it, and waits for somebody.
     pub(super) failing: Option<String>,
+    /// The minor below the target that its spec pins it to, while the pin holds.
+    pub(super) pinned: Option<KubernetesVersion>,
     pub(super) standing: Standing,
 }
 
@@ -55,14 +59,9 @@ pub(super) enum Errand {
 
 /// What is worth a note.
 #[derive(Debug, Clone, Copy, Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "each is a note of its own, and any of them may hold together"
-)]
 pub(super) struct Standing {
     pub(super) not_ready: bool,
     pub(super) paused: bool,
-    pub(super) pinned: bool,
     pub(super) automatic: bool,
 }
 
@@ -137,6 +136,7 @@ fn candidate<'a>(
         failing: status.and_then(|status| status.failures.first()).map(|failure| {
             format!("step {} of it has failed: {} {}", failure.step, failure.code, failure.message)
         }),
+        pinned: pinned(input, strategy, tenant, cluster),
         standing: Standing {
             not_ready: ready.is_none_or(|ready| ready.status != "True"),
             paused: cluster.is_some_and(|cluster| cluster.spec.paused)
@@ -146,10 +146,23 @@ fn candidate<'a>(
                     .as_ref()
                     .and_then(|all| all.get(labels::PAUSED))
                     .is_some_and(|text| text == "true"),
-            pinned: tenant.spec.kubernetes.version.is_some(),
             automatic: follows_automatic(input, tenant, &strategy.target),
         },
     }
+}
+
+/// The minor that a tenant is pinned to, when that is below the target and the pin has not ended in the tenant's zone.
+fn pinned(
+    input: &Input<'_>,
+    strategy: &RolloutStrategy,
+    tenant: &Tenant,
+    cluster: Option<&TenantCluster>,
+) -> Option<KubernetesVersion> {
+    let choice = &tenant.spec.kubernetes;
+    let pin = choice.version.filter(|pin| strategy.target.kubernetes.is_some_and(|to| *pin < to))?;
+    let zone = windows::zone(cluster.and_then(|cluster| cluster.spec.maintenance.as_ref()));
+    let today = Day(input.now.to_zoned(zone.unwrap_or(TimeZone::UTC)).date());
+    choice.until.is_none_or(|until| today <= until).then_some(pin)
 }
 
 /// The add-ons that a cluster of a class gets: three by itself without Auto Mode, and those of the class.

@@ -4,7 +4,10 @@
 //! hold together, and with any one of it left out the rest can: the set is minimal. Rules may clash in more than one way,
 //! so the rules of a set are then left out together, and the next set is looked for, until the member is in time.
 
-use std::collections::BTreeSet;
+use std::{
+    cell::RefCell,
+    collections::{BTreeMap, BTreeSet},
+};
 
 use fleet_api::v1alpha1::{Freeze, Gate, Window};
 use fleet_spec::{Code, FieldPath, Severity, rules::Problem};
@@ -14,7 +17,7 @@ use serde::Serialize;
 use super::{
     Input,
     candidates::Candidate,
-    schedule::{Deadline, DeadlineOf, Relaxed, Rule, Slot, Task, WaveRun, WaveTasks, run},
+    schedule::{Deadline, DeadlineOf, Relaxed, Rule, Slot, Task, WaveRun, WaveTasks, horizon, run_wave},
 };
 
 /// Rules that cannot hold together for a member.
@@ -105,7 +108,8 @@ pub(super) fn conflicts(
             });
         let (task, deadline) = late.next()?;
         let up_to_here = waves.get(..=index).unwrap_or(waves);
-        let search = Search { input, waves: up_to_here, wave: index, task, deadline };
+        let played = RefCell::default();
+        let search = Search { input, waves: up_to_here, wave: index, task, deadline, played };
         Some(search.sets(candidates, late.count()))
     });
     first.unwrap_or_default()
@@ -126,14 +130,59 @@ struct Search<'a, 'i> {
     wave: usize,
     task: usize,
     deadline: Option<Deadline>,
+    /// What was played: by wave, by when it begins, and by the rules of it that were left out. Nearly every question plays
+    /// nearly every wave as one before it did.
+    played: RefCell<BTreeMap<Asked, Played>>,
+}
+
+/// A wave, when it begins, and which of its rules are left out.
+type Asked = (usize, Timestamp, Vec<Rule>);
+
+/// What matters of a wave that was played.
+#[derive(Debug, Clone, Copy)]
+struct Played {
+    ends: Timestamp,
+    /// The slot of the member, in its own wave.
+    slot: Option<Slot>,
 }
 
 impl Search<'_, '_> {
+    /// Plays a wave with some rules left out, unless it was played so before.
+    fn play(&self, index: usize, wave: &WaveTasks<'_>, at: Timestamp, rules: &BTreeSet<Rule>) -> Played {
+        let own = index == self.wave;
+        let out: Vec<Rule> = rules
+            .iter()
+            .copied()
+            .filter(|rule| match rule {
+                Rule::NotBefore { wave, .. }
+                | Rule::Soak(wave)
+                | Rule::Concurrency(wave)
+                | Rule::Others(wave) => *wave == index,
+                Rule::Freeze(_) | Rule::Gap | Rule::PutOff | Rule::Windows => own,
+                Rule::Deadline => false,
+            })
+            .collect();
+        let key = (index, at, out);
+        if let Some(played) = self.played.borrow().get(&key) {
+            return *played;
+        }
+        let relaxed = Relaxed { wave: self.wave, task: self.task, rules: key.2.iter().copied().collect() };
+        let run = run_wave(index, wave, at, horizon(self.input.now), Some(&relaxed));
+        let slot = if own { run.slots.get(self.task).copied().flatten() } else { None };
+        let played = Played { ends: run.ends, slot };
+        self.played.borrow_mut().insert(key, played);
+        played
+    }
+
     /// When the member is expected to be over with some rules left out.
     fn over(&self, rules: &BTreeSet<Rule>) -> Option<Timestamp> {
-        let relaxed = Relaxed { wave: self.wave, task: self.task, rules: rules.clone() };
-        let runs = run(self.waves, self.input.now, Some(&relaxed));
-        let slot = runs.get(self.wave).and_then(|run| run.slots.get(self.task).copied().flatten())?;
+        let mut at = self.input.now;
+        let mut slot = None;
+        for (index, wave) in self.waves.iter().enumerate() {
+            let played = self.play(index, wave, at, rules);
+            (at, slot) = (played.ends, played.slot);
+        }
+        let slot = slot?;
         Some(slot.over(self.deadline.map_or(DeadlineOf::Asked, |deadline| deadline.of)))
     }
 
@@ -155,7 +204,7 @@ impl Search<'_, '_> {
             rules.extend(gates(&wave.before, true));
             rules.extend(gates(&wave.after, false));
         }
-        let maintenance = self.task().and_then(|task| task.maintenance);
+        let maintenance = self.task().and_then(|task| task.times.as_ref()).map(|times| times.maintenance());
         rules.extend((0..maintenance.map_or(0, |times| times.freezes.len())).map(Rule::Freeze));
         rules.extend([Rule::Gap, Rule::PutOff, Rule::Windows, Rule::Deadline]);
         rules

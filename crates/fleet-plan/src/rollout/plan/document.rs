@@ -174,18 +174,15 @@ pub struct PlannedRollback {
 impl RolloutPlan {
     /// The plan with its hash.
     pub(super) fn sealed(mut self) -> Self {
-        self.hash = self.own_hash();
+        self.hash.clear();
+        // A plan has JSON, so that there always is a hash.
+        self.hash = full_hash(&self).unwrap_or_default();
         self
     }
 
     /// Whether the plan is what it was when it was made.
     pub fn is_intact(&self) -> bool {
-        self.hash.len() == 64 && self.hash == self.own_hash()
-    }
-
-    /// The hash over the plan without it. A plan has JSON, so that there always is one.
-    fn own_hash(&self) -> String {
-        full_hash(&Self { hash: String::new(), ..self.clone() }).unwrap_or_default()
+        self.hash.len() == 64 && self.clone().sealed().hash == self.hash
     }
 
     /// The members of a wave, by slot.

@@ -1,17 +1,17 @@
 //! From candidates to a plan.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, rc::Rc};
 
 use fleet_api::{
     KubernetesVersion,
     text::Day,
-    v1alpha1::{Gate, SupportType},
+    v1alpha1::{Gate, Maintenance, SupportType},
 };
 use fleet_spec::{Code, FieldPath, Severity, rules::Problem};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::{
-    Input, Refusal, amount,
+    Input, Refusal,
     candidates::{self, Candidate, Errand},
     conflict::conflicts,
     document::{
@@ -21,6 +21,11 @@ use super::{
     schedule::{Deadline, DeadlineOf, Slot, Task, WaveRun, WaveTasks, run},
     work::{ROLLBACK_DAYS, Work, later},
 };
+use crate::rollout::{
+    amounts::{self, as_members, of_members},
+    twist::Twist,
+};
+use crate::windows::{Timeline, UnknownZone};
 
 pub(super) fn plan(input: &Input<'_>) -> Result<RolloutPlan, Refusal> {
     let input = &Input { now: whole_minute(input.now), ..*input };
@@ -31,7 +36,7 @@ pub(super) fn plan(input: &Input<'_>) -> Result<RolloutPlan, Refusal> {
     }
     let candidates = &found.candidates;
     let waves = tasks(input, candidates);
-    let runs = run(&waves, input.now, None);
+    let runs = run(&waves, input.now);
     let conflicts = conflicts(input, candidates, &waves, &runs);
     if !conflicts.is_empty() {
         return Err(Refusal { problems: Vec::new(), conflicts });
@@ -53,6 +58,7 @@ fn tasks<'a>(input: &Input<'_>, candidates: &'a [Candidate<'a>]) -> Vec<WaveTask
     let strategy = input.strategy;
     let hold = strategy.hold_nodes.map(|hold| hold.0);
     let mut members: Vec<Vec<(Timestamp, Task<'a>)>> = strategy.waves.iter().map(|_| Vec::new()).collect();
+    let mut shared = Shared::default();
     for (index, candidate) in candidates.iter().enumerate() {
         let (Errand::Move { .. }, Some(wave)) = (&candidate.errand, candidate.waves.first()) else {
             continue;
@@ -60,11 +66,15 @@ fn tasks<'a>(input: &Input<'_>, candidates: &'a [Candidate<'a>]) -> Vec<WaveTask
         let support = support_ends(input, candidate);
         let asked = input.by.map(|at| Deadline { at, of: DeadlineOf::Asked });
         let work = Work::of(&strategy.target, candidate.eks, candidate.addons, hold);
+        // A zone that nobody knows has been refused.
+        let Ok(times) = candidate.maintenance.map(|times| shared.times(times, input.now)).transpose() else {
+            continue;
+        };
         let task = Task {
             candidate: index,
-            wanted: work.wanted(candidate.maintenance, input.now),
+            wanted: work.wanted(times.as_deref(), input.now),
             work,
-            maintenance: candidate.maintenance,
+            times,
             last_change: candidate.last_change,
             deadlines: support
                 .map(|at| Deadline { at, of: DeadlineOf::Support })
@@ -89,7 +99,7 @@ fn tasks<'a>(input: &Input<'_>, candidates: &'a [Candidate<'a>]) -> Vec<WaveTask
             members.sort_by_key(|(support, _)| *support);
             let tasks: Vec<Task<'a>> = members.into_iter().map(|(_, task)| task).collect();
             WaveTasks {
-                lanes: amount::lanes(&wave.max_concurrent, tasks.len()),
+                lanes: as_members(amounts::concurrent(wave, of_members(tasks.len()), Twist::default())),
                 tasks,
                 soak: wave.soak.map_or(0, |soak| soak.0),
                 before: moments(&wave.before),
@@ -97,6 +107,26 @@ fn tasks<'a>(input: &Input<'_>, candidates: &'a [Candidate<'a>]) -> Vec<WaveTask
             }
         })
         .collect()
+}
+
+/// The maintenance times that were met, by what they say: hundreds of tenants have the same.
+#[derive(Default)]
+struct Shared<'a>(BTreeMap<String, Rc<Timeline<'a>>>);
+
+impl<'a> Shared<'a> {
+    fn times(
+        &mut self,
+        maintenance: &'a Maintenance,
+        from: Timestamp,
+    ) -> Result<Rc<Timeline<'a>>, UnknownZone> {
+        let key = serde_json::to_string(maintenance).unwrap_or_default();
+        if let Some(known) = self.0.get(&key).filter(|known| known.maintenance() == maintenance) {
+            return Ok(Rc::clone(known));
+        }
+        let times = Rc::new(Timeline::of(maintenance, from)?);
+        self.0.insert(key, Rc::clone(&times));
+        Ok(times)
+    }
 }
 
 /// A member whose windows are so short for its steps that it would count as failed before it arrives.
@@ -155,13 +185,13 @@ fn assemble(
             .collect();
         own.sort_by(|a, b| (a.slot, &a.tenant).cmp(&(b.slot, &b.tenant)));
         let count = own.len();
-        let failures = amount::down(&wave.max_failures, count);
+        let failures = amounts::failures(wave, of_members(count), Twist::default());
         planned.push(PlannedWave {
             name: wave.name.clone(),
             members: count,
             max_concurrent: tasks.lanes,
-            max_failures: failures,
-            min_successes: amount::successes(wave.min_successes.as_ref(), failures, count),
+            max_failures: as_members(failures),
+            min_successes: as_members(amounts::successes(wave, of_members(count), failures)),
             opens_at: played.opens,
             begins_at: played.begins,
             moved_at: played.moved,
@@ -359,10 +389,6 @@ fn notes(
         "not ready now, so the preflight holds them until they are; their wave does not pass before that",
     );
     about(|one| one.standing.paused, "paused, so they do not begin before somebody resumes them");
-    about(
-        |one| one.standing.pinned,
-        "pinned to a version in their spec; the rollout moves them all the same",
-    );
     about(
         |one| one.standing.automatic,
         "of a channel that moves its tenants by itself, maybe before their slot; set `upgrades: Rollout` in the channel",

@@ -5,7 +5,6 @@
 //! first, then by the tenant's name; a wave begins when the wave before it is expected to have passed. When a member
 //! cannot be moved in time, the answer is the smallest set of rules that cannot hold together.
 
-mod amount;
 mod candidates;
 mod chain;
 mod conflict;

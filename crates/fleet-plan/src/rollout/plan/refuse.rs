@@ -6,7 +6,7 @@ use fleet_api::{
     KubernetesVersion,
     eks::SupportStatus,
     text::Day,
-    v1alpha1::{ApprovalGate, Gate, Wave},
+    v1alpha1::{ApprovalGate, Gate, Maintenance, Wave},
 };
 use fleet_spec::{
     Code, FieldPath, Severity,
@@ -15,12 +15,18 @@ use fleet_spec::{
 use jiff::{Timestamp, tz::TimeZone};
 
 use super::{
-    Input, amount,
+    Input,
     candidates::{Candidate, Errand, Found},
     schedule::horizon,
     work::Work,
 };
-use crate::windows::{self, Permission};
+use crate::{
+    rollout::{
+        amounts::{self, as_members, of_members},
+        twist::Twist,
+    },
+    windows::{self, Permission},
+};
 
 /// How many members a problem names.
 const NAMED: usize = 8;
@@ -34,6 +40,7 @@ pub(super) fn problems(input: &Input<'_>, found: &Found<'_>) -> Vec<Problem> {
     problems.extend(target(input, &found.candidates));
     problems.extend(membership(input, found));
     problems.extend(taken(input, &found.candidates));
+    problems.extend(pinned(&found.candidates));
     problems.extend(amounts(input, &found.candidates));
     problems.extend(times(input, &found.candidates));
     problems
@@ -307,6 +314,35 @@ fn taken(input: &Input<'_>, candidates: &[Candidate<'_>]) -> Vec<Problem> {
         .collect()
 }
 
+/// Members that somebody wants to stay where they are.
+fn pinned(candidates: &[Candidate<'_>]) -> Vec<Problem> {
+    let mut by: BTreeMap<KubernetesVersion, Vec<&str>> = BTreeMap::new();
+    for candidate in candidates.iter().filter(|one| matches!(one.errand, Errand::Move { .. })) {
+        if let Some(pin) = candidate.pinned {
+            by.entry(pin).or_default().push(candidate.tenant);
+        }
+    }
+    by.into_iter()
+        .map(|(pin, tenants)| {
+            let first = tenants.first().copied().unwrap_or_default();
+            problem(
+                Code::MemberPinned,
+                FieldPath::spec().field("members"),
+                format!(
+                    "{} {} pinned to {pin}, by `spec.kubernetes.version` of the Tenant",
+                    named(tenants.iter().copied()),
+                    are(tenants.len())
+                ),
+                format!(
+                    "take the pin from Tenant {first}{}, or leave {} out with `members`",
+                    if tenants.len() > 1 { " and the others" } else { "" },
+                    if tenants.len() > 1 { "them" } else { "it" }
+                ),
+            )
+        })
+        .collect()
+}
+
 /// The members of a wave that move.
 fn moving<'c, 'a>(
     candidates: &'c [Candidate<'a>],
@@ -325,8 +361,9 @@ fn amounts(input: &Input<'_>, candidates: &[Candidate<'_>]) -> Vec<Problem> {
         if members == 0 {
             continue;
         }
-        let failures = amount::down(&wave.max_failures, members);
-        let successes = amount::successes(wave.min_successes.as_ref(), failures, members);
+        let budget = amounts::failures(wave, of_members(members), Twist::default());
+        let successes = as_members(amounts::asked_successes(wave, of_members(members), budget));
+        let failures = as_members(budget);
         if successes > members {
             problems.push(problem(
                 Code::OutOfRange,
@@ -388,16 +425,26 @@ fn times(input: &Input<'_>, candidates: &[Candidate<'_>]) -> Vec<Problem> {
     let mut longest: Option<(i64, &str)> = None;
     let movers = candidates.iter().filter(|one| matches!(one.errand, Errand::Move { .. }));
     let mut odd = 0;
+    // Tenants share their maintenance times, and the same times are good for the same move.
+    let mut good: BTreeSet<(String, i64)> = BTreeSet::new();
     for candidate in movers {
         let work = Work::of(&strategy.target, candidate.eks, candidate.addons, hold);
         if longest.is_none_or(|(minutes, _)| work.total() > minutes) {
             longest = Some((work.total(), candidate.tenant));
         }
-        if odd < OF_THEIR_OWN
-            && let Some(found) = window_problem(input, candidate, &work)
-        {
-            odd += 1;
-            problems.push(found);
+        let Some(maintenance) = candidate.maintenance.filter(|_| odd < OF_THEIR_OWN) else { continue };
+        let times = (serde_json::to_string(maintenance).unwrap_or_default(), work.longest());
+        if good.contains(&times) {
+            continue;
+        }
+        match window_problem(input, candidate, maintenance, &work) {
+            Some(found) => {
+                odd += 1;
+                problems.push(found);
+            }
+            None => {
+                good.insert(times);
+            }
         }
     }
     if let Some((minutes, tenant)) = longest.filter(|(minutes, _)| *minutes > strategy.step_deadline.0) {
@@ -415,8 +462,12 @@ fn times(input: &Input<'_>, candidates: &[Candidate<'_>]) -> Vec<Problem> {
     problems
 }
 
-fn window_problem(input: &Input<'_>, candidate: &Candidate<'_>, work: &Work) -> Option<Problem> {
-    let maintenance = candidate.maintenance?;
+fn window_problem(
+    input: &Input<'_>,
+    candidate: &Candidate<'_>,
+    maintenance: &Maintenance,
+    work: &Work,
+) -> Option<Problem> {
     let path = candidate
         .waves
         .first()

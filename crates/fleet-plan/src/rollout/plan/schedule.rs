@@ -6,13 +6,14 @@
 use std::{
     cmp::Reverse,
     collections::{BTreeSet, BinaryHeap},
+    rc::Rc,
 };
 
 use fleet_api::v1alpha1::Maintenance;
 use jiff::{SignedDuration, Timestamp};
 
 use super::work::{Course, VERIFY, Work, later};
-use crate::windows::{self, Change, Permission};
+use crate::windows::{Begin, Change, Timeline};
 
 /// How far ahead slots are looked for. A year and a month: a freeze that is longer is no freeze.
 const HORIZON_DAYS: i64 = 400;
@@ -39,7 +40,8 @@ pub(super) struct Task<'a> {
     pub(super) work: Work,
     /// What is to be left of the window at its slot, in minutes.
     pub(super) wanted: i64,
-    pub(super) maintenance: Option<&'a Maintenance>,
+    /// When it may be disturbed; `None` at any time. Members with the same times share them.
+    pub(super) times: Option<Rc<Timeline<'a>>>,
     /// When a change last disturbed it.
     pub(super) last_change: Option<Timestamp>,
     pub(super) deadlines: Vec<Deadline>,
@@ -132,19 +134,20 @@ pub(super) fn horizon(now: Timestamp) -> Timestamp {
 }
 
 /// Plays waves forward from a moment.
-pub(super) fn run(waves: &[WaveTasks<'_>], now: Timestamp, relaxed: Option<&Relaxed>) -> Vec<WaveRun> {
+pub(super) fn run(waves: &[WaveTasks<'_>], now: Timestamp) -> Vec<WaveRun> {
     let horizon = horizon(now);
     let mut runs = Vec::with_capacity(waves.len());
     let mut at = now;
     for (index, wave) in waves.iter().enumerate() {
-        let run = run_wave(index, wave, at, horizon, relaxed);
+        let run = run_wave(index, wave, at, horizon, None);
         at = run.ends;
         runs.push(run);
     }
     runs
 }
 
-fn run_wave(
+/// Plays one wave forward from a moment, with some rules left out.
+pub(super) fn run_wave(
     index: usize,
     wave: &WaveTasks<'_>,
     at: Timestamp,
@@ -162,16 +165,17 @@ fn run_wave(
     let lanes = if out(Rule::Concurrency(index)) { wave.tasks.len() } else { wave.lanes };
     // Only the member that is asked about, and the others of a wave together, are ever changed.
     let own: Option<Maintenance> = relaxed.filter(|relaxed| relaxed.wave == index).and_then(|relaxed| {
-        let maintenance = wave.tasks.get(relaxed.task)?.maintenance?;
-        Some(without(maintenance, &relaxed.rules))
+        let times = wave.tasks.get(relaxed.task)?.times.as_ref()?;
+        Some(without(times.maintenance(), &relaxed.rules))
     });
+    let own = own.as_ref().and_then(|own| Timeline::of(own, opens).ok());
     let gap_out = out(Rule::Gap);
     let others_free = out(Rule::Others(index));
-    let maintenance_of = |task: usize| -> Option<&Maintenance> {
+    let times_of = |task: usize| -> Option<&Timeline<'_>> {
         match relaxed {
             Some(relaxed) if relaxed.wave == index && relaxed.task == task => own.as_ref(),
             _ if others_free => None,
-            _ => wave.tasks.get(task).and_then(|task| task.maintenance),
+            _ => wave.tasks.get(task).and_then(|task| task.times.as_deref()),
         }
     };
     let last_change_of = |task: usize| match relaxed {
@@ -181,9 +185,9 @@ fn run_wave(
     let ask = |task: usize, at: Timestamp| {
         let minutes = wave.tasks.get(task).map(|task| task.wanted).unwrap_or_default();
         let change = Change::Begins { last: last_change_of(task) };
-        windows::permission_for(maintenance_of(task), change, at, minutes).ok()
+        times_of(task).map_or(Begin::Now(None), |times| times.ask(change, at, minutes))
     };
-    let slots = fill(&wave.tasks, &ask, &maintenance_of, opens, lanes, soak, horizon);
+    let slots = fill(&wave.tasks, &ask, &times_of, opens, lanes, soak, horizon);
     let last = |of: fn(&Slot) -> Timestamp| slots.iter().flatten().map(of).fold(opens, Ord::max);
     let soaked = last(|slot| slot.ends);
     WaveRun {
@@ -222,10 +226,10 @@ fn without(maintenance: &Maintenance, rules: &BTreeSet<Rule>) -> Maintenance {
 
 /// Gives every task a slot. Each place is given away at the moment at which it becomes free; a task that may not begin
 /// then waits for its next window without holding the place.
-fn fill<'a>(
+fn fill<'t, 'm: 't>(
     tasks: &[Task<'_>],
-    ask: &impl Fn(usize, Timestamp) -> Option<Permission>,
-    maintenance_of: &impl Fn(usize) -> Option<&'a Maintenance>,
+    ask: &impl Fn(usize, Timestamp) -> Begin,
+    times_of: &impl Fn(usize) -> Option<&'t Timeline<'m>>,
     opens: Timestamp,
     lanes: usize,
     soak: i64,
@@ -238,9 +242,9 @@ fn fill<'a>(
     let mut waiting: BinaryHeap<Reverse<(Timestamp, usize)>> = BinaryHeap::new();
     for task in 0..tasks.len() {
         match ask(task, opens) {
-            Some(Permission::Now { .. }) => open.push(Reverse(task)),
-            Some(Permission::Later { at: Some(at), .. }) => waiting.push(Reverse((at, task))),
-            Some(Permission::Later { at: None, .. }) | None => {}
+            Begin::Now(_) => open.push(Reverse(task)),
+            Begin::Later(Some(at)) => waiting.push(Reverse((at, task))),
+            Begin::Later(None) => {}
         }
     }
     // Moments only ever grow: where one place found nobody, another one finds nobody either.
@@ -259,9 +263,9 @@ fn fill<'a>(
                 continue;
             };
             match ask(task, at) {
-                Some(Permission::Now { until }) => break Some((task, until)),
-                Some(Permission::Later { at: Some(opening), .. }) => waiting.push(Reverse((opening, task))),
-                Some(Permission::Later { at: None, .. }) | None => {}
+                Begin::Now(until) => break Some((task, until)),
+                Begin::Later(Some(opening)) => waiting.push(Reverse((opening, task))),
+                Begin::Later(None) => {}
             }
         };
         let Some((task, until)) = taken else { break };
@@ -269,10 +273,8 @@ fn fill<'a>(
         if at > horizon {
             break;
         }
-        let Some(slot) = tasks
-            .get(task)
-            .and_then(|one| one.work.course(maintenance_of(task), at, until).ok().flatten())
-            .and_then(|course| {
+        let Some(slot) =
+            tasks.get(task).and_then(|one| one.work.course(times_of(task), at, until)).and_then(|course| {
                 let verified = later(course.arrived, VERIFY)?;
                 Some(Slot { begin: at, until, course, verified, ends: later(verified, soak)? })
             })

@@ -2,13 +2,13 @@
 
 use fleet_api::{
     eks::durations,
-    v1alpha1::{EksClass, Maintenance, RolloutTarget},
+    v1alpha1::{EksClass, RolloutTarget},
 };
 use jiff::{SignedDuration, Timestamp};
 
 use crate::{
     rollout::expected_minutes,
-    windows::{self, Change, Permission, UnknownZone},
+    windows::{Begin, Change, Timeline},
 };
 
 /// How long it takes until a member that has arrived has been seen healthy, in minutes. The controller looks at a cluster
@@ -71,11 +71,10 @@ impl Work {
 
     /// What is to be left of the window at the slot, in minutes: all of it where any window is that long, so that a move
     /// does not wait half-finished for the next window; else the first step.
-    pub(super) fn wanted(&self, maintenance: Option<&Maintenance>, now: Timestamp) -> i64 {
-        let whole = windows::permission_for(maintenance, Change::GoesOn, now, self.total());
-        match whole {
-            Ok(Permission::Now { .. } | Permission::Later { at: Some(_), .. }) => self.total(),
-            Ok(Permission::Later { at: None, .. }) | Err(_) => self.first(),
+    pub(super) fn wanted(&self, times: Option<&Timeline<'_>>, now: Timestamp) -> i64 {
+        match times.map(|times| times.ask(Change::GoesOn, now, self.total())) {
+            None | Some(Begin::Now(_) | Begin::Later(Some(_))) => self.total(),
+            Some(Begin::Later(None)) => self.first(),
         }
     }
 
@@ -108,37 +107,32 @@ impl Work {
     /// `None` when one of them never gets one.
     pub(super) fn course(
         &self,
-        maintenance: Option<&Maintenance>,
+        times: Option<&Timeline<'_>>,
         begin: Timestamp,
         until: Option<Timestamp>,
-    ) -> Result<Option<Course>, UnknownZone> {
-        let Some(first) = later(begin, self.first()) else { return Ok(None) };
-        if maintenance.is_none() {
-            return Ok(later(begin, self.total()).map(|arrived| Course { first, arrived }));
-        }
+    ) -> Option<Course> {
+        let first = later(begin, self.first())?;
+        let Some(times) = times else {
+            return later(begin, self.total()).map(|arrived| Course { first, arrived });
+        };
         if let (Some(until), Some(last)) = (until, self.steps.last())
             && let (Some(arrived), Some(last_begins)) =
                 (later(begin, self.total()), later(begin, self.total() - last))
             && arrived <= until
-            && matches!(
-                windows::permission_for(maintenance, Change::GoesOn, last_begins, *last)?,
-                Permission::Now { .. }
-            )
+            && matches!(times.ask(Change::GoesOn, last_begins, *last), Begin::Now(_))
         {
             // Everything fits into the window of the slot, and no freeze begins in between.
-            return Ok(Some(Course { first, arrived }));
+            return Some(Course { first, arrived });
         }
         let mut at = first;
         for step in self.steps.iter().skip(1) {
-            let start = match windows::permission_for(maintenance, Change::GoesOn, at, *step)? {
-                Permission::Now { .. } => at,
-                Permission::Later { at: Some(start), .. } => start,
-                Permission::Later { at: None, .. } => return Ok(None),
+            let start = match times.ask(Change::GoesOn, at, *step) {
+                Begin::Now(_) => at,
+                Begin::Later(start) => start?,
             };
-            let Some(end) = later(start, *step) else { return Ok(None) };
-            at = end;
+            at = later(start, *step)?;
         }
-        Ok(Some(Course { first, arrived: at }))
+        Some(Course { first, arrived: at })
     }
 }
 
