@@ -205,6 +205,7 @@ impl Hub {
             baseline: None,
             addons: Vec::new(),
             hold_nodes_until: None,
+            halted: false,
         };
         let value = Cluster { current: Some(Arc::new(wanted)), ..cluster.clone() };
         self.put_cluster(now, index, Some(value));
