@@ -3,8 +3,8 @@
 use fleet_api::{
     text::{Day, Minutes, TimeOfDay},
     v1alpha1::{
-        ApprovalGate, ApproverRole, Freeze, Gate, Maintenance, MemberSelector, OnFailure, Wave, Weekday,
-        Window,
+        ApprovalGate, ApproverRole, Freeze, Gate, Maintenance, MemberSelector, OnFailure, Slots, Wave,
+        Weekday, Window,
     },
 };
 use jiff::{Span, tz::TimeZone};
@@ -85,6 +85,7 @@ fn make(seed: u64, random: &mut Random, theme: Theme, count: usize) -> Scenario 
         start,
         target,
         on_failure: if random.chance(35) { OnFailure::Rollback } else { OnFailure::Pause },
+        slots: Slots::Binding,
         hold_nodes: random.chance(40).then(|| random.between(1, 7 * 24) * 60),
         step_deadline: random.between(2, 6) * 60,
         offline_after: random.between(2, 8) * 15,

@@ -1,6 +1,6 @@
 //! A scenario: everything that will happen in a simulated world, written down before it runs.
 
-use fleet_api::v1alpha1::{ApproverRole, Maintenance, OnFailure, Wave};
+use fleet_api::v1alpha1::{ApproverRole, Maintenance, OnFailure, Slots, Wave};
 
 use crate::time::{HOUR, MINUTE, Millis, SECOND};
 
@@ -17,6 +17,8 @@ pub struct Scenario {
     pub waves: Vec<Wave>,
     /// What happens when a wave has more failures than it may have.
     pub on_failure: OnFailure,
+    /// What the slots of its members mean.
+    pub slots: Slots,
     /// For how long nodes are held back, in minutes.
     pub hold_nodes: Option<i64>,
     /// After how many minutes a member that has not arrived has failed.

@@ -1,6 +1,6 @@
 //! Makes a scenario that breaks a rule smaller, as long as it breaks the same rule.
 
-use fleet_api::v1alpha1::{OnFailure, Wave};
+use fleet_api::v1alpha1::{OnFailure, Slots, Wave};
 
 use crate::{Act, Ends, Engine, Fault, Rule, Scenario, run, time::SECOND};
 
@@ -96,6 +96,7 @@ fn candidates(of: &Scenario) -> Vec<Scenario> {
         });
     }
     with(&|scenario| scenario.on_failure = OnFailure::Pause);
+    with(&|scenario| scenario.slots = Slots::Binding);
     with(&|scenario| scenario.hold_nodes = None);
     with(&|scenario| {
         scenario.pace.lag = [SECOND; 4];

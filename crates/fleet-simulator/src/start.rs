@@ -7,7 +7,7 @@ use fleet_api::{
     text::Minutes,
     v1alpha1::{
         AddonChoice, ComponentVersion, Disruption, Evidence, MemberSelector, Move, MoveStage,
-        RolloutMemberSpec, RolloutSpec, RolloutTarget, Run, Slots, VersionStatus,
+        RolloutMemberSpec, RolloutSpec, RolloutTarget, Run, VersionStatus,
     },
 };
 
@@ -68,7 +68,7 @@ fn rollout_spec(scenario: &Scenario) -> RolloutSpec {
         members: Some(MemberSelector::default()),
         waves: scenario.waves.clone(),
         on_failure: scenario.on_failure,
-        slots: Slots::Binding,
+        slots: scenario.slots,
         hold_nodes: scenario.hold_nodes.map(Minutes),
         step_deadline: Minutes(scenario.step_deadline),
         offline_after: Minutes(scenario.offline_after),

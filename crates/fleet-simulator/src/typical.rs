@@ -3,7 +3,8 @@
 use fleet_api::{
     text::{Minutes, TimeOfDay},
     v1alpha1::{
-        ApprovalGate, ApproverRole, Gate, Maintenance, MemberSelector, OnFailure, Wave, Weekday, Window,
+        ApprovalGate, ApproverRole, Gate, Maintenance, MemberSelector, OnFailure, Slots, Wave, Weekday,
+        Window,
     },
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
@@ -38,6 +39,7 @@ pub fn calm(sizes: &[usize]) -> Scenario {
         target: Target::Kubernetes(36),
         waves,
         on_failure: OnFailure::Pause,
+        slots: Slots::Binding,
         hold_nodes: None,
         step_deadline: 180,
         offline_after: 60,

@@ -1,11 +1,11 @@
-//! What a scenario has besides: gaps, deferrals and choices of tenants' people, add-ons as a target, roles that groups have, and
-//! another rollout that wants the same clusters.
+//! What a scenario has besides: gaps, deferrals and choices of tenants' people, add-ons as a target, roles that groups have,
+//! another rollout that wants the same clusters, and slots that give no more than the order.
 //!
 //! All of it is drawn from a stream of its own, after everything else, so that the rest of a seed does not depend on it.
 
 use fleet_api::{
     text::{Day, Gap, Minutes},
-    v1alpha1::{Chosen, Maintenance},
+    v1alpha1::{Chosen, Maintenance, Slots},
 };
 use jiff::{Span, tz::TimeZone};
 
@@ -48,6 +48,9 @@ pub(super) fn add(random: &mut Random, theme: Theme, scenario: &mut Scenario) {
         }
     }
     rivals(random, scenario);
+    if random.chance(15) {
+        scenario.slots = Slots::Advisory;
+    }
 }
 
 /// Bounds of the operators beyond windows and freezes, and what the tenant's people choose inside them.
