@@ -286,14 +286,15 @@ fn gone(draft: &mut Draft<'_>) {
         return;
     }
     draft.deleted = true;
+    let remains = match leftovers.len() {
+        0 => "nothing of it remains".to_owned(),
+        1 => "one thing remains and is named in the receipt".to_owned(),
+        more => format!("{more} things remain and are named in the receipt"),
+    };
     draft.say(
         Topic::BOTH,
         Standing::Deleting,
-        entry(
-            Code::Deleted,
-            Who::Nobody,
-            format!("the cluster is gone; {} things remain and are named in the receipt", leftovers.len()),
-        ),
+        entry(Code::Deleted, Who::Nobody, format!("the cluster is gone; {remains}")),
     );
 }
 
