@@ -230,8 +230,9 @@ impl World<'_> {
                         let baseline = wanted.baseline.as_deref().unwrap_or_default();
                         let addon = wanted.addons.first().and_then(|addon| addon.version.as_deref());
                         let addon = addon.unwrap_or_default();
+                        let halted = if wanted.halted { ", halted" } else { "" };
                         format!(
-                            "{name}: move {} {:?} {version}{baseline}{addon} (seq {})",
+                            "{name}: move {} {:?} {version}{baseline}{addon} (seq {}{halted})",
                             wanted.id, wanted.stage, wanted.seq
                         )
                     });
