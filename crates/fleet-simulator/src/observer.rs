@@ -123,6 +123,10 @@ impl World<'_> {
         if cloud.failures >= TRIES && !mended {
             return Some(format!("the cloud failed {} times", cloud.failures));
         }
+        // The versions of a member that failed stay where they are until it gets another attempt.
+        if wanted.halted && (wanted.version.is_some() || !wanted.addons.is_empty()) {
+            return Some("its move is halted".to_owned());
+        }
         // A move forward whose goal lies behind has nothing to do: the version never goes down by it.
         if wanted.stage == MoveStage::Go && matches!(goal, Goal::Minor(minor) if minor < cloud.minor) {
             return Some(format!("the cluster is at 1.{}, beyond what is wanted", cloud.minor));
