@@ -73,6 +73,7 @@ fn rollout_spec(scenario: &Scenario) -> RolloutSpec {
         step_deadline: Minutes(scenario.step_deadline),
         offline_after: Minutes(scenario.offline_after),
         author: AUTHOR.to_owned(),
+        planned_members: i64::try_from(scenario.members.len()).unwrap_or(i64::MAX),
         plan_hash: PLAN.to_owned(),
         run: Run::Planned,
         acknowledged_failures: 0,

@@ -35,7 +35,7 @@ use crate::{KubernetesVersion, text::Minutes};
         .message("a rollout's name has at most 63 characters: its members carry it as a label")
 )]
 #[x_kube(
-    validation = Rule::new("self.target == oldSelf.target && self.waves == oldSelf.waves && self.author == oldSelf.author && self.planHash == oldSelf.planHash && self.onFailure == oldSelf.onFailure && self.slots == oldSelf.slots")
+    validation = Rule::new("self.target == oldSelf.target && self.waves == oldSelf.waves && self.author == oldSelf.author && self.planHash == oldSelf.planHash && self.onFailure == oldSelf.onFailure && self.slots == oldSelf.slots && self.plannedMembers == oldSelf.plannedMembers")
         .message("a rollout runs the plan that it was started with: abort it and start another one")
 )]
 pub struct RolloutSpec {
@@ -68,6 +68,10 @@ pub struct RolloutSpec {
     /// Who planned it, as the management cluster knows them. They have no vote on its gates.
     #[schemars(length(min = 1, max = 256))]
     pub author: String,
+    /// How many members its plan has. While fewer of them are seen, no wave passes and nothing begins: a wave whose
+    /// members have not been read yet looks as if it had none.
+    #[schemars(range(min = 1))]
+    pub planned_members: i64,
     /// The hash of the plan that it runs. Approvals are bound to it.
     #[schemars(regex(pattern = "^[0-9a-f]{64}$"))]
     pub plan_hash: String,

@@ -6,7 +6,7 @@ use super::{MemberSelector, OnFailure, RolloutSpec, RolloutTarget, Run, Slots, W
 use crate::text::Minutes;
 
 /// What a rollout file says and a plan copies: a [`RolloutSpec`] without what starting it adds, which is its author, the
-/// hash of its plan, and how it is driven. The fields mean what they mean there.
+/// size and the hash of its plan, and how it is driven. The fields mean what they mean there.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RolloutStrategy {
@@ -50,7 +50,7 @@ impl RolloutStrategy {
     }
 
     /// The spec of the rollout that somebody starts by a plan with this strategy.
-    pub fn started(self, author: String, plan_hash: String, run: Run) -> RolloutSpec {
+    pub fn started(self, author: String, planned_members: i64, plan_hash: String, run: Run) -> RolloutSpec {
         let Self { target, members, waves, on_failure, slots, hold_nodes, step_deadline, offline_after } =
             self;
         RolloutSpec {
@@ -63,6 +63,7 @@ impl RolloutStrategy {
             step_deadline,
             offline_after,
             author,
+            planned_members,
             plan_hash,
             run,
             acknowledged_failures: 0,
@@ -71,7 +72,7 @@ impl RolloutStrategy {
 }
 
 /// The fields of a [`RolloutSpec`] that a rollout file leaves out: starting and driving it writes them.
-pub const DRIVEN_FIELDS: [&str; 4] = ["author", "planHash", "run", "acknowledgedFailures"];
+pub const DRIVEN_FIELDS: [&str; 5] = ["author", "plannedMembers", "planHash", "run", "acknowledgedFailures"];
 
 #[cfg(test)]
 mod tests {
@@ -87,7 +88,7 @@ mod tests {
             "holdNodes": "48h",
         }))
         .unwrap();
-        let spec = strategy.clone().started("jane".to_owned(), "0".repeat(64), Run::Running);
+        let spec = strategy.clone().started("jane".to_owned(), 3, "0".repeat(64), Run::Running);
         assert_eq!(RolloutStrategy::of(&spec), strategy);
         let fields = |value: serde_json::Value| -> std::collections::BTreeSet<String> {
             value.as_object().unwrap().keys().cloned().collect()

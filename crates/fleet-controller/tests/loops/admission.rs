@@ -55,7 +55,7 @@ pub(crate) fn rollout(author: &str, wave: &Value) -> Rollout {
         "apiVersion": "tenantfleet.dev/v1alpha1", "kind": "Rollout", "metadata": { "name": "to-136" },
         "spec": {
             "target": { "kubernetes": "1.36" }, "waves": [wave], "author": author, "planHash": "0".repeat(64),
-            "run": "Running",
+            "run": "Running", "plannedMembers": 1,
         },
     }))
     .unwrap()

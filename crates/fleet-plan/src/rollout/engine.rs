@@ -28,13 +28,15 @@ pub(super) fn tick(world: &World<'_>, twist: Twist) -> Tick {
     let nexts: Vec<_> = members.iter().map(|member| member::next(&scene, member, current)).collect();
     let book = Book::read(&scene, &members);
     let mut waves = WaveFacts::gather(&scene, &members, &nexts);
-    let sound = summary::broken(&scene, &members).is_empty();
+    // A wave of which some members were not read is smaller than it is: it would pass too early, and stop too early.
+    let whole = book.unseen == 0;
+    let sound = whole && summary::broken(&scene, &members).is_empty();
     waves::judge(&scene, &mut waves, book.up_to_date && sound);
 
     let backs: Vec<Back> = members
         .iter()
         .map(|member| {
-            let wave_goes_back = waves.get(member.wave).is_some_and(|wave| wave.goes_back(&scene));
+            let wave_goes_back = whole && waves.get(member.wave).is_some_and(|wave| wave.goes_back(&scene));
             back::judge(&scene, member, wave_goes_back)
         })
         .collect();

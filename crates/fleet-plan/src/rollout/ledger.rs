@@ -41,6 +41,8 @@ pub(super) struct Book {
     pub(super) missing: Vec<String>,
     /// Whether every entry was answered by the members as they were read.
     pub(super) up_to_date: bool,
+    /// How many members of the plan were not read: they are stored, and not yet seen, or somebody deleted them.
+    pub(super) unseen: i64,
 }
 
 /// Why a member's record is to change.
@@ -78,7 +80,9 @@ impl Book {
         }
         let answered = members.iter().fold(0_i64, |sum, member| sum.saturating_add(member.was().entries));
         let up_to_date = forgets || (unanswered.is_empty() && answered == ledger.named);
-        Self { unanswered, missing, up_to_date }
+        let seen = i64::try_from(members.len()).unwrap_or(i64::MAX);
+        let unseen = scene.spec().planned_members.saturating_sub(seen).max(0);
+        Self { unanswered, missing, up_to_date, unseen }
     }
 }
 

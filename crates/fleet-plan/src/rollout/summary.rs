@@ -155,7 +155,10 @@ fn phase(scene: &Scene<'_>, sum: &Sum<'_, '_>, counts: MemberCounts, broken: boo
         }
         Run::Planned if !began => RolloutPhase::Planned,
         Run::Planned | Run::Paused => RolloutPhase::Paused,
-        _ if broken || waves.iter().any(|wave| wave.is_over_budget() || wave.is_out_of_reach()) => {
+        _ if broken => RolloutPhase::Stopped,
+        _ if sum.book.unseen == 0
+            && waves.iter().any(|wave| wave.is_over_budget() || wave.is_out_of_reach()) =>
+        {
             RolloutPhase::Stopped
         }
         _ if !moving && counts.soaking == 0 && waits_for_gate(sum) => RolloutPhase::WaitingForGate,
@@ -195,13 +198,23 @@ fn reasons(
         )),
         Run::Running | Run::RollingBack => {}
     }
-    for wave in &sum.waves {
+    // What is missing is no failure of its wave, and no reason why it is out of reach.
+    for wave in sum.waves.iter().filter(|_| sum.book.unseen == 0) {
         of_wave(scene, wave, &mut reasons);
     }
     if !sum.book.missing.is_empty() {
         let message =
             format!("records that are named by the ledger are gone: {}", sum.book.missing.join(", "));
         let hint = "abort the rollout: nothing shows what became of them";
+        reasons.push(entry_with_hint(Code::WaitingForMembers, Who::Operator, message, hint));
+    } else if sum.book.unseen > 0 {
+        let message = format!(
+            "{} of {} members are not seen: nothing passes and nothing begins without them",
+            sum.book.unseen,
+            scene.spec().planned_members
+        );
+        let hint =
+            "wait a moment, or start the same plan again; when somebody deleted members, abort the rollout";
         reasons.push(entry_with_hint(Code::WaitingForMembers, Who::Operator, message, hint));
     } else if !sum.book.up_to_date {
         let message = "what was decided last is not yet seen in every member";

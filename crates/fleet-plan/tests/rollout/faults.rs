@@ -49,6 +49,30 @@ fn caps_hold(hub: &Hub) {
 }
 
 #[test]
+fn a_wave_whose_members_are_not_all_seen_neither_passes_nor_begins_nor_stops() {
+    let mut hub = plan();
+    for seen in [vec![], vec!["a"], vec!["a", "b", "c", "d", "e", "f"]] {
+        let mut members = hub.members.clone();
+        members.retain(|name, _| seen.contains(&name.as_str()));
+        let tick = hub.tick_as(&hub.status, &members);
+        let status = tick.status.unwrap();
+        assert_eq!(status.phase, RolloutPhase::Running, "{seen:?}");
+        assert!(status.waves.iter().all(|wave| wave.passed_at.is_none()), "{seen:?}: {status:?}");
+        assert!(status.ledger.granted.is_empty(), "{seen:?}");
+        let told = format!("{} of 7 members are not seen", 7 - seen.len());
+        assert!(status.report.iter().any(|entry| entry.message.contains(&told)), "{:?}", status.report);
+    }
+    // With one failure of three allowed, one that failed stops nothing, however few of its wave are seen.
+    hub.begin();
+    hub.get_stuck("b");
+    assert_eq!(hub.state("b"), MemberState::Failed);
+    let mut members = hub.members.clone();
+    members.retain(|name, _| name == "b");
+    let tick = hub.tick_as(&hub.status, &members);
+    assert_eq!(tick.status.unwrap().phase, RolloutPhase::Running);
+}
+
+#[test]
 fn a_crash_after_any_number_of_writes_ends_in_the_same_state() {
     let whole = live(plan(), usize::MAX);
     assert_eq!(whole.phase(), RolloutPhase::Completed);

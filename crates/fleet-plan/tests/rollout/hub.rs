@@ -78,6 +78,7 @@ pub fn rollout(waves: Value) -> Hub {
         "target": {"kubernetes": "1.36"},
         "waves": waves,
         "author": "alice",
+        "plannedMembers": 0,
         "planHash": plan_hash(),
         "run": "Running",
     }))
@@ -147,6 +148,7 @@ impl Hub {
             }),
         };
         self.members.insert(name.to_owned(), member);
+        self.spec.planned_members += 1;
     }
 
     /// What the engine says, from what is stored.

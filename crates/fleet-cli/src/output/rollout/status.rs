@@ -370,7 +370,7 @@ mod tests {
         let rollout: Rollout = serde_json::from_value(json!({
             "apiVersion": "tenantfleet.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "up", "uid": "r"},
             "spec": {
-                "target": {"kubernetes": "1.36"}, "author": "jane", "planHash": "0".repeat(64), "run": "Running",
+                "target": {"kubernetes": "1.36"}, "author": "jane", "plannedMembers": 1, "planHash": "0".repeat(64), "run": "Running",
                 "waves": [
                     {"name": "first", "selector": {}, "soak": "24h"},
                     {"name": "second", "selector": {}, "before": [{"name": "sign-off", "approval": {"roles": ["security"]}}]},

@@ -18,8 +18,9 @@ pub fn member_name(rollout: &str, tenant: &str) -> String {
 
 /// The rollout of a plan, as somebody starts it.
 pub fn rollout_object(plan: &RolloutPlan, author: &str, run: Run) -> Rollout {
-    let mut rollout =
-        Rollout::new(&plan.name, plan.strategy.clone().started(author.to_owned(), plan.hash.clone(), run));
+    let members = i64::try_from(plan.members.len()).unwrap_or(i64::MAX);
+    let spec = plan.strategy.clone().started(author.to_owned(), members, plan.hash.clone(), run);
+    let mut rollout = Rollout::new(&plan.name, spec);
     rollout.metadata.labels = Some(managed());
     rollout
 }
