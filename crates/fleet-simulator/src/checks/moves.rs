@@ -20,6 +20,10 @@ impl Seen<'_> {
         self.one_id_for_one_attempt(checks, index, new)?;
         let same = old.is_some_and(|old| old.id == new.id && old.stage == new.stage);
         if same {
+            // A member may fail before its move, which was decided earlier, is stored: only the halt then gives it up.
+            if let Some(moved) = checks.moved.get_mut(index).filter(|_| new.halted) {
+                moved.given_up = true;
+            }
             return Ok(());
         }
         // The move itself is what is stored last.
@@ -44,6 +48,7 @@ impl Seen<'_> {
             id: new.id.clone(),
             goal: goal_of(new, self.scenario.target),
             upgrade_seen,
+            given_up: new.halted,
             ..Moved::default()
         };
         if new.stage == MoveStage::Back && checks.had_room.contains(&index) {
