@@ -59,7 +59,7 @@ pub(crate) fn to(target: &RolloutTarget) -> String {
 }
 
 /// What waiting costs, in a sentence; `None` when the minor stays or nobody knows the days.
-pub(crate) fn delay(plan: &RolloutPlan) -> Option<String> {
+fn delay(plan: &RolloutPlan) -> Option<String> {
     let end = plan.delay.standard_support_ends?;
     let days = plan.members.iter().filter_map(|member| member.support_days).min()?;
     let when = match days {
@@ -102,7 +102,7 @@ fn noted(plan: &RolloutPlan) -> Vec<String> {
 }
 
 /// The first of some names, and how many more there are.
-pub(crate) fn shortened(names: &[String]) -> String {
+fn shortened(names: &[String]) -> String {
     const SHOWN: usize = 8;
     let shown = names.get(..SHOWN).unwrap_or(names).join(", ");
     if names.len() > SHOWN { format!("{shown} and {} more", names.len() - SHOWN) } else { shown }
