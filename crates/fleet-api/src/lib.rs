@@ -5,6 +5,7 @@
 
 pub mod conditions;
 pub mod eks;
+pub mod images;
 pub mod inside;
 pub mod labels;
 pub mod names;

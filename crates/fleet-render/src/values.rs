@@ -4,7 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleet_api::{
-    KubernetesVersion, TenantName, labels,
+    KubernetesVersion, TenantName,
+    images::whole_prefix,
+    labels,
     v1alpha1::{BaselineSpec, Capacity, Compliance, EgressRule, LimitDefaults, Profile, TenantClusterSpec},
 };
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
@@ -228,6 +230,11 @@ fn registries(baseline: &BaselineSpec, tenants: &[String]) -> Result<Vec<String>
         }
         if registry.len() > 255 {
             return Err(RenderError::value(path, "is longer than 255 bytes"));
+        }
+        // A policy compares with whole names, so that such a prefix would allow nothing.
+        let whole = whole_prefix(registry);
+        if whole != *registry {
+            return Err(RenderError::value(path, format!("has no registry's host: write `{whole}`")));
         }
         if !registries.contains(registry) {
             registries.push(registry.clone());

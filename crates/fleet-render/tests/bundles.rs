@@ -299,6 +299,8 @@ fn values_that_no_cluster_can_carry_are_refused_with_their_path() {
     namespaces.spec.hardening.namespaces = vec!["kube-system".to_owned()];
     let mut registry = support::plain();
     registry.spec.hardening.images.registries = vec!["registry.example.com".to_owned()];
+    let mut hub = support::plain();
+    hub.spec.hardening.images.registries = vec!["docker.io/acme/".to_owned(), "acme/".to_owned()];
     let mut group = support::plain();
     group.spec.hardening.access[0].group = "system:masters".to_owned();
     let mut cidr = support::regulated();
@@ -310,6 +312,7 @@ fn values_that_no_cluster_can_carry_are_refused_with_their_path() {
     for (cluster, path) in [
         (namespaces, "hardening.namespaces[0]"),
         (registry, "hardening.images.registries[0]"),
+        (hub, "hardening.images.registries[1]"),
         (group, "hardening.access[0].group"),
         (cidr, "hardening.network.egress[1].cidr"),
         (pods, "hardening.capacity.pods"),

@@ -59,7 +59,7 @@ impl Profile {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BaselineParameters {
-    /// Registry prefixes that images of every tenant may come from; each ends in `/`.
+    /// Registry prefixes that images of every tenant may come from; each begins with a host and ends in `/`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub allowed_registries: Vec<String>,

@@ -174,7 +174,8 @@ pub struct EgressRule {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Images {
-    /// Registry prefixes that end in `/`, such as `registry.example.com/payments/`.
+    /// Registry prefixes with their host that end in `/`, such as `registry.example.com/payments/`; Docker Hub's begin
+    /// with `docker.io/`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     pub registries: Vec<String>,

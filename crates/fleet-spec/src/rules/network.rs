@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use fleet_api::images::whole_prefix;
 use ipnet::IpNet;
 
 use super::Problem;
@@ -62,10 +63,14 @@ pub(super) fn registry(prefix: &str, path: FieldPath) -> Option<Problem> {
     if !prefix.ends_with('/') {
         return Some(
             wrong(format!("`{prefix}` also matches `{prefix}-of-somebody-else`"))
-                .hint(format!("end it with `/`: `{}`", with_slash(prefix))),
+                .hint(format!("end it with `/`: `{}`", with_slash(&whole_prefix(prefix)))),
         );
     }
-    None
+    let whole = whole_prefix(prefix);
+    (whole != prefix).then(|| {
+        wrong(format!("no image comes from `{prefix}`: without a registry's host it stands for `{whole}`"))
+            .hint(format!("write `{whole}`"))
+    })
 }
 
 fn with_slash(prefix: &str) -> String {
@@ -109,6 +114,9 @@ mod tests {
             ("https://registry.example.com", "registry.example.com/"),
             ("Registry.example.com/", "such as"),
             ("", "such as"),
+            ("acme/", "`docker.io/acme/`"),
+            ("acme", "`docker.io/acme/`"),
+            ("index.docker.io/acme/", "`docker.io/acme/`"),
         ] {
             assert!(registry(prefix, FieldPath::spec()).unwrap().hint.unwrap().contains(hint), "{prefix}");
         }
