@@ -10,6 +10,7 @@ pub mod inside;
 pub mod labels;
 pub mod names;
 pub mod receipt;
+pub mod selector;
 pub mod step;
 pub mod text;
 pub mod v1alpha1;

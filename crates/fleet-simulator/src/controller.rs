@@ -124,8 +124,7 @@ impl World<'_> {
     }
 
     fn member_named(&self, name: &str) -> Result<usize, Violation> {
-        let found = self.scenario.members.iter().position(|member| member.name == name);
-        found.ok_or_else(|| {
+        self.hub.named(name).ok_or_else(|| {
             let text = format!("the tick speaks of `{name}`, which is no member");
             Violation::new(crate::checks::Rule::Nobody, self.now, text)
         })

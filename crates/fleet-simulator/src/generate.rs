@@ -66,7 +66,15 @@ pub fn scenario(seed: u64) -> Scenario {
 
 /// The scenario of a seed with so many members, in which controllers suffer and clusters fail.
 pub fn large(seed: u64, members: usize) -> Scenario {
-    make(seed, &mut Random::new(seed, "scenario"), Theme::Large, members.max(1))
+    let mut scenario = make(seed, &mut Random::new(seed, "scenario"), Theme::Large, members.max(1));
+    let members = Millis::try_from(members).unwrap_or(Millis::MAX);
+    // A controller that reads ten thousand members takes longer over a tick, and writes faster than one at a time.
+    scenario.pace.rest = scenario.pace.rest.max(members * SECOND / 100);
+    scenario.pace.latency = scenario.pace.latency.min((200 * SECOND / members.max(1)).max(1));
+    for (index, member) in scenario.members.iter_mut().enumerate() {
+        member.stored_after = Millis::try_from(index).unwrap_or(0) * scenario.pace.latency;
+    }
+    scenario
 }
 
 fn make(seed: u64, random: &mut Random, theme: Theme, count: usize) -> Scenario {
@@ -107,6 +115,7 @@ fn make(seed: u64, random: &mut Random, theme: Theme, count: usize) -> Scenario 
     people(random, theme, &mut scenario);
     faults(random, theme, &mut scenario);
     breadth::add(&mut Random::new(seed, "breadth"), theme, &mut scenario);
+    breadth::stored_late(&mut Random::new(seed, "start"), &mut scenario);
     scenario
 }
 
@@ -257,6 +266,7 @@ fn member(random: &mut Random, theme: Theme, scenario: &Scenario, index: usize) 
     Member {
         name: format!("m{index:02}"),
         wave,
+        stored_after: 0,
         slot,
         from: minors.0,
         minor: minors.1,

@@ -1,6 +1,6 @@
 //! The management cluster: objects with versions and generations, compare-and-swap, and what each object was before.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use fleet_api::v1alpha1::{
     Evidence, Maintenance, Move, MoveStage, RolloutMemberSpec, RolloutMemberStatus, RolloutSpec,
@@ -8,7 +8,10 @@ use fleet_api::v1alpha1::{
 };
 use fleet_plan::rollout::VoteView;
 
-use crate::time::{HOUR, Millis};
+use crate::{
+    scenario,
+    time::{HOUR, Millis},
+};
 
 /// The Rollout.
 #[derive(Debug, Clone)]
@@ -113,10 +116,21 @@ pub(crate) struct Hub {
     pub(crate) votes: History<Vec<VoteView>>,
     /// When the rollout is over that has last taken a member's cluster beside ours.
     rivals: Vec<Option<Millis>>,
+    /// The members by name, and by wave, as the labels of stored members index them.
+    names: HashMap<String, usize>,
+    waves: Vec<Vec<usize>>,
 }
 
 impl Hub {
-    pub(crate) fn new(members: usize) -> Self {
+    pub(crate) fn new(scenario: &[scenario::Member]) -> Self {
+        let members = scenario.len();
+        let mut waves = Vec::new();
+        for (index, member) in scenario.iter().enumerate() {
+            waves.resize(waves.len().max(member.wave + 1), Vec::new());
+            if let Some(wave) = waves.get_mut(member.wave) {
+                wave.push(index);
+            }
+        }
         Self {
             version: 0,
             rollout: History::new(),
@@ -124,7 +138,19 @@ impl Hub {
             clusters: (0..members).map(|_| History::new()).collect(),
             votes: History::new(),
             rivals: vec![None; members],
+            names: scenario.iter().enumerate().map(|(index, member)| (member.name.clone(), index)).collect(),
+            waves,
         }
+    }
+
+    /// The member of a name.
+    pub(crate) fn named(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
+    }
+
+    /// The members of a wave.
+    pub(crate) fn of_wave(&self, wave: usize) -> &[usize] {
+        self.waves.get(wave).map(Vec::as_slice).unwrap_or_default()
     }
 
     fn stored<T>(&mut self, value: T) -> Arc<Stored<T>> {
@@ -294,7 +320,7 @@ mod tests {
     #[test]
     fn a_write_against_an_older_version_is_refused() {
         let scenario = crate::generate::scenario(1);
-        let mut hub = Hub::new(1);
+        let mut hub = Hub::new(&scenario.members);
         hub.put_votes(1, Vec::new());
         let value = Member {
             spec: Arc::new(crate::start::member_spec(&scenario, &scenario.members[0])),

@@ -61,6 +61,8 @@ pub struct Member {
     pub name: String,
     /// The index of its wave.
     pub wave: usize,
+    /// When its record is stored, since the start: whoever starts a rollout stores one member after the other.
+    pub stored_after: Millis,
     /// When it may begin, since the start.
     pub slot: Millis,
     /// The minor that its cluster ran when the rollout was planned.
@@ -259,7 +261,7 @@ impl Scenario {
         }
         let lag = self.pace.lag.iter().max().copied().unwrap_or_default();
         // A tick makes its writes one after the other; with many members that is a while.
-        let writes = 2 * self.pace.latency * i64::try_from(self.members.len().min(400)).unwrap_or(400);
+        let writes = 2 * self.pace.latency * i64::try_from(self.members.len()).unwrap_or(10_000);
         2 * lag + longest.into_iter().max().unwrap_or_default() + more + writes + self.pace.rest + 30 * SECOND
     }
 

@@ -13,68 +13,76 @@ pub struct Shrunk {
     pub tried: u32,
 }
 
-/// More than this is not tried.
-const TRIES: u32 = 600;
+/// More than this is not tried, and less of scenarios with many members, which take long.
+const TRIES: usize = 600;
+/// How many members may be run in all.
+const MEMBERS: usize = 60_000;
 
 /// Leaves out faults, acts, members and everything else that a broken rule does not need.
 pub fn shrink(scenario: &Scenario, engine: &Engine<'_>, rule: Rule) -> Shrunk {
     let mut best = scenario.clone();
     let mut tried = 0;
+    let tries = u32::try_from((MEMBERS / scenario.members.len().max(1)).clamp(3, TRIES)).unwrap_or(u32::MAX);
     loop {
         let mut smaller = None;
-        for candidate in candidates(&best) {
+        for edit in edits(&best) {
+            let mut candidate = best.clone();
+            edit(&mut candidate);
+            if format!("{candidate:?}") == format!("{best:?}") {
+                continue;
+            }
             tried += 1;
             if run(&candidate, engine).violation.is_some_and(|violation| violation.rule == rule) {
                 smaller = Some(candidate);
                 break;
             }
-            if tried >= TRIES {
+            if tried >= tries {
                 break;
             }
         }
         match smaller {
-            Some(candidate) if tried < TRIES => best = candidate,
+            Some(candidate) if tried < tries => best = candidate,
             Some(candidate) => return Shrunk { scenario: candidate, tried },
             None => return Shrunk { scenario: best, tried },
         }
     }
 }
 
-/// Scenarios that are smaller by one step, the greatest steps first.
-fn candidates(of: &Scenario) -> Vec<Scenario> {
-    let mut all = Vec::new();
-    let mut with = |edit: &dyn Fn(&mut Scenario)| {
-        let mut candidate = of.clone();
-        edit(&mut candidate);
-        if format!("{candidate:?}") != format!("{of:?}") {
-            all.push(candidate);
-        }
-    };
-    with(&|scenario| scenario.faults.clear());
-    with(&|scenario| scenario.acts.retain(|(_, act)| *act == Act::Run));
+/// A step that makes a scenario smaller.
+type Edit = Box<dyn Fn(&mut Scenario)>;
+
+fn step(edit: impl Fn(&mut Scenario) + 'static) -> Edit {
+    Box::new(edit)
+}
+
+/// The steps that may make a scenario smaller, the greatest first.
+fn edits(of: &Scenario) -> Vec<Edit> {
+    let mut all: Vec<Edit> = Vec::new();
+    all.push(step(move |scenario| scenario.faults.clear()));
+    all.push(step(move |scenario| scenario.acts.retain(|(_, act)| *act == Act::Run)));
     for half in halves(of.faults.len()) {
-        with(&|scenario| drop(scenario.faults.drain(half.clone())));
+        all.push(step(move |scenario| drop(scenario.faults.drain(half.clone()))));
     }
     for half in halves(of.acts.len()) {
-        with(&|scenario| drop(scenario.acts.drain(half.clone())));
+        all.push(step(move |scenario| drop(scenario.acts.drain(half.clone()))));
     }
     for half in halves(of.members.len()) {
-        with(&|scenario| half.clone().rev().for_each(|index| without_member(scenario, index)));
+        all.push(step(move |scenario| half.clone().rev().for_each(|index| without_member(scenario, index))));
     }
     for index in 0..of.waves.len() {
-        with(&|scenario| {
+        all.push(step(move |scenario| {
             if let Some(wave) = scenario.waves.get_mut(index) {
                 *wave = Wave { before: Vec::new(), after: Vec::new(), soak: None, ..wave.clone() };
             }
-        });
-        with(&|scenario| {
+        }));
+        all.push(step(move |scenario| {
             if let Some(wave) = scenario.waves.get_mut(index) {
                 wave.min_successes = None;
             }
-        });
+        }));
     }
     for index in 0..of.members.len() {
-        with(&|scenario| {
+        all.push(step(move |scenario| {
             if let Some(member) = scenario.members.get_mut(index) {
                 member.maintenance = None;
                 member.disturbed_before = None;
@@ -82,9 +90,10 @@ fn candidates(of: &Scenario) -> Vec<Scenario> {
                 member.blocked_until = 0;
                 member.dark_until = 0;
                 member.slot = 0;
+                member.stored_after = 0;
             }
-        });
-        with(&|scenario| {
+        }));
+        all.push(step(move |scenario| {
             if let Some(member) = scenario.members.get_mut(index) {
                 member.upgrade.ends = Ends::Well;
                 member.upgrade.flaps.clear();
@@ -93,16 +102,16 @@ fn candidates(of: &Scenario) -> Vec<Scenario> {
                 member.back.flaps.clear();
                 member.back.settles = 0;
             }
-        });
+        }));
     }
-    with(&|scenario| scenario.on_failure = OnFailure::Pause);
-    with(&|scenario| scenario.slots = Slots::Binding);
-    with(&|scenario| scenario.hold_nodes = None);
-    with(&|scenario| {
+    all.push(step(move |scenario| scenario.on_failure = OnFailure::Pause));
+    all.push(step(move |scenario| scenario.slots = Slots::Binding));
+    all.push(step(move |scenario| scenario.hold_nodes = None));
+    all.push(step(move |scenario| {
         scenario.pace.lag = [SECOND; 4];
         scenario.pace.latency = SECOND / 10;
         scenario.pace.rest = SECOND;
-    });
+    }));
     all
 }
 

@@ -15,7 +15,7 @@ use crate::{
     hub::{Cluster, Member, Rollout},
     scenario::{self, Scenario, Target},
     time::{DAY, HOUR, Millis, time},
-    world::World,
+    world::{Event, World},
 };
 
 /// The hash of the plan that the rollout runs.
@@ -45,13 +45,20 @@ pub(crate) fn store(world: &mut World<'_>) {
         Rollout { generation: 1, spec: Arc::new(rollout_spec(scenario)), status: Arc::default() },
     );
     for (index, member) in scenario.members.iter().enumerate() {
-        world.hub.put_member(
-            start,
-            index,
-            Member { spec: Arc::new(member_spec(scenario, member)), status: Arc::default() },
-        );
+        if member.stored_after == 0 {
+            store_member(world, index);
+        } else {
+            world.at(start + member.stored_after, Event::Stored(index));
+        }
         world.hub.put_cluster(start, index, Some(cluster(scenario, member, false)));
     }
+}
+
+/// Whoever starts a rollout stores its members, one after the other.
+pub(crate) fn store_member(world: &mut World<'_>, index: usize) {
+    let Some(member) = world.scenario.members.get(index) else { return };
+    let spec = Arc::new(member_spec(world.scenario, member));
+    world.hub.put_member(world.now, index, Member { spec, status: Arc::default() });
 }
 
 fn rollout_spec(scenario: &Scenario) -> RolloutSpec {

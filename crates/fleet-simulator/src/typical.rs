@@ -72,6 +72,7 @@ fn member(index: usize, wave: usize) -> Member {
     Member {
         name: format!("m{index:02}"),
         wave,
+        stored_after: 0,
         slot: 0,
         from: 35,
         minor: 35,

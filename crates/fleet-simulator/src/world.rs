@@ -41,6 +41,8 @@ pub(crate) enum Event {
     LookAll,
     /// The cloud ends a change of a cluster.
     CloudEnds(usize, u64),
+    /// A member is stored, later than the rollout.
+    Stored(usize),
     /// A cluster falls unhealthy for so long.
     Sick(usize, Millis),
     /// A deleted cluster is gone, and another one of its name is made when the flag says so.
@@ -144,7 +146,7 @@ impl<'a> World<'a> {
             now: scenario.start,
             queue: BinaryHeap::new(),
             events: 0,
-            hub: Hub::new(members),
+            hub: Hub::new(&scenario.members),
             clouds: scenario.members.iter().map(Cloud::new).collect(),
             acted_on: vec![String::new(); members],
             processes: [process(0), process(1)],
@@ -264,6 +266,10 @@ impl<'a> World<'a> {
             Event::Look(member) => self.look(member),
             Event::LookAll => self.look_at_all(),
             Event::CloudEnds(member, id) => self.on_cloud_ends(member, id),
+            Event::Stored(member) => {
+                crate::start::store_member(self, member);
+                self.announce(Kind::Member);
+            }
             Event::Sick(member, length) => self.fall_sick(member, length),
             Event::Gone(member, again) => self.on_gone(member, again),
             Event::Act(index) => {

@@ -24,7 +24,7 @@ const fn rule_of(mutant: Mutant) -> Rule {
         Mutant::SkipsMinors | Mutant::RollsBackTooLate | Mutant::RollsBackBelowBirth => Rule::Minors,
         Mutant::SoaksByTheClock | Mutant::SoaksThroughRegress => Rule::Soak,
         Mutant::PassesOnFewFailures | Mutant::PassesEarly => Rule::Successes,
-        Mutant::OfflineSucceeds | Mutant::OfflineIsFree => Rule::Denominator,
+        Mutant::OfflineSucceeds | Mutant::OfflineIsFree | Mutant::ForgetsTheUnread => Rule::Denominator,
         Mutant::DropsGrants | Mutant::RetriesUnderTheSameMove => Rule::Restart,
         Mutant::AuthorVotes
         | Mutant::VotesLastForever
@@ -90,6 +90,7 @@ caught! {
     a_wave_that_passes_early_is_caught: PassesEarly,
     offline_members_that_succeed_are_caught: OfflineSucceeds,
     offline_members_beyond_the_budget_are_caught: OfflineIsFree,
+    members_that_are_not_read_yet_and_do_not_count_are_caught: ForgetsTheUnread,
     dropped_grants_are_caught: DropsGrants,
     a_retry_under_the_same_move_is_caught: RetriesUnderTheSameMove,
     a_vote_of_the_author_is_caught: AuthorVotes,

@@ -101,6 +101,14 @@ pub enum RolloutCommand {
         #[command(flatten)]
         output: Output,
     },
+    /// Say why a member is where it is, and who can act: what `fleet why` says
+    Why {
+        /// The tenant
+        tenant: String,
+        /// How to print.
+        #[command(flatten)]
+        output: Output,
+    },
     /// List rollouts, those that are over included
     History {
         /// How to print.

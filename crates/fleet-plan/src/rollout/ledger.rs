@@ -81,7 +81,9 @@ impl Book {
         let answered = members.iter().fold(0_i64, |sum, member| sum.saturating_add(member.was().entries));
         let up_to_date = forgets || (unanswered.is_empty() && answered == ledger.named);
         let seen = i64::try_from(members.len()).unwrap_or(i64::MAX);
-        let unseen = scene.spec().planned_members.saturating_sub(seen).max(0);
+        let forgiving = scene.twist.is(Mutant::ForgetsTheUnread);
+        let planned = if forgiving { seen } else { scene.spec().planned_members };
+        let unseen = planned.saturating_sub(seen).max(0);
         Self { unanswered, missing, up_to_date, unseen }
     }
 }

@@ -47,6 +47,8 @@ pub enum Mutant {
     OfflineSucceeds,
     /// Rule 8: members that are offline leave the denominator, however many there are.
     OfflineIsFree,
+    /// Rule 8: members whose records were not read yet are left out of every count.
+    ForgetsTheUnread,
     /// Rule 9: a grant that a crash left behind is forgotten, and the member never begins.
     DropsGrants,
     /// Rule 9: a member that is tried again keeps the move of the attempt that failed.
@@ -94,6 +96,7 @@ impl Mutant {
         Self::PassesEarly,
         Self::OfflineSucceeds,
         Self::OfflineIsFree,
+        Self::ForgetsTheUnread,
         Self::DropsGrants,
         Self::RetriesUnderTheSameMove,
         Self::AuthorVotes,
@@ -120,7 +123,7 @@ impl Mutant {
             Self::SkipsMinors | Self::RollsBackTooLate | Self::RollsBackBelowBirth => 5,
             Self::SoaksByTheClock | Self::SoaksThroughRegress => 6,
             Self::PassesOnFewFailures | Self::PassesEarly => 7,
-            Self::OfflineSucceeds | Self::OfflineIsFree => 8,
+            Self::OfflineSucceeds | Self::OfflineIsFree | Self::ForgetsTheUnread => 8,
             Self::DropsGrants | Self::RetriesUnderTheSameMove => 9,
             Self::AuthorVotes
             | Self::VotesLastForever

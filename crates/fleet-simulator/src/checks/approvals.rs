@@ -45,8 +45,8 @@ impl Seen<'_> {
             let openable = if before {
                 wave.checked_sub(1).and_then(|wave| checks.passed.get(&wave)).copied().unwrap_or_default()
             } else {
-                self.of_wave(wave)
-                    .filter_map(|index| checks.changed.get(index))
+                (self.hub.of_wave(wave).iter())
+                    .filter_map(|index| checks.changed.get(*index))
                     .max()
                     .copied()
                     .unwrap_or_default()

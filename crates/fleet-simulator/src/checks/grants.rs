@@ -34,13 +34,16 @@ impl Seen<'_> {
             return Ok(());
         }
         for name in &new.ledger.back {
-            if let Some(index) = self.scenario.members.iter().position(|member| member.name == *name) {
+            if let Some(index) = self.hub.named(name) {
                 checks.back.insert((new.ledger.seq, index));
             }
         }
         let Some(rollout) = self.hub.rollout() else { return Ok(()) };
+        if let Some(first) = new.ledger.granted.first() {
+            self.all_are_known(|| format!("{first} is allowed to begin"))?;
+        }
         for name in &new.ledger.granted {
-            let Some(index) = self.scenario.members.iter().position(|member| member.name == *name) else {
+            let Some(index) = self.hub.named(name) else {
                 let text = format!("the ledger allows `{name}`, which is no member, to begin");
                 return Err(self.broken(Rule::Nobody, text));
             };
@@ -132,7 +135,7 @@ impl Seen<'_> {
     fn grant_within_budget(&self, index: usize) -> Result<(), Violation> {
         let Some(member) = self.scenario.members.get(index) else { return Ok(()) };
         let Some(wave) = self.scenario.waves.get(member.wave) else { return Ok(()) };
-        let members: Vec<usize> = self.of_wave(member.wave).collect();
+        let members = self.hub.of_wave(member.wave);
         let acknowledged = self.acknowledged();
         let allowed = failures_allowed(wave, members.len()) + acknowledged;
         let failed = members.iter().filter(|index| !self.lately(**index, |state| !is_failure(state))).count();

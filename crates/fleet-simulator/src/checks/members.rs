@@ -152,7 +152,7 @@ impl Seen<'_> {
             let text = format!("{} left, and it was looked at {} ago", member.name, length(dark));
             return Err(self.broken(Rule::Denominator, text));
         }
-        let members: Vec<usize> = self.of_wave(member.wave).collect();
+        let members = self.hub.of_wave(member.wave);
         let offline = members.iter().filter(|other| {
             **other == index
                 || self.hub.member(**other).is_some_and(|status| {

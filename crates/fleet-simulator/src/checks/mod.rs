@@ -214,10 +214,10 @@ impl<'a> Seen<'a> {
         self.scenario.members.get(member).map_or("?", |member| member.name.as_str())
     }
 
-    /// The members of a wave.
-    fn of_wave(&self, wave: usize) -> impl Iterator<Item = usize> {
-        let members = self.scenario.members.iter().enumerate();
-        members.filter(move |(_, member)| member.wave == wave).map(|(index, _)| index)
+    /// How many members were stored at a moment.
+    fn stored_by(&self, at: Millis) -> usize {
+        let members = self.scenario.members.iter();
+        members.filter(|member| self.scenario.start + member.stored_after <= at).count()
     }
 
     /// How long a member has to be seen healthy.

@@ -172,9 +172,9 @@ impl Seen<'_> {
     fn within_caps(&self, checks: &mut Checks, index: usize) -> Result<(), Violation> {
         let Some(member) = self.scenario.members.get(index) else { return Ok(()) };
         let Some(wave) = self.scenario.waves.get(member.wave) else { return Ok(()) };
-        let members: Vec<usize> = self.of_wave(member.wave).collect();
+        let members = self.hub.of_wave(member.wave);
         let mut moving = Vec::new();
-        for other in &members {
+        for other in members {
             self.truth_changed(checks, *other);
             let Some(moved) = checks.moved.get(*other) else { continue };
             let gone = self.clouds.get(*other).is_none_or(|cloud| !cloud.exists);

@@ -36,7 +36,11 @@ impl Seen<'_> {
                 + i64::from(counts.rolled_back)
         };
         let by_wave: i64 = status.waves.iter().map(|wave| of(&wave.counts)).sum();
-        if i64::from(status.counts.members) == all && of(&status.counts) == all && by_wave == all {
+        let counted = i64::from(status.counts.members);
+        // While members are still being stored, those count that a cache may have.
+        let known = counted == all
+            || (count(self.stored_by(self.oldest()))..=count(self.stored_by(self.now))).contains(&counted);
+        if known && of(&status.counts) == counted && by_wave == counted {
             return Ok(());
         }
         let text = format!("{all} members, and the status counts {:?}, by wave {by_wave}", status.counts);
@@ -68,8 +72,19 @@ impl Seen<'_> {
         Ok(())
     }
 
+    /// Nothing is decided while records of members are missing: whoever is not known would be left out of every count.
+    pub(super) fn all_are_known(&self, what: impl FnOnce() -> String) -> Result<(), Violation> {
+        let missing = self.scenario.members.len() - self.stored_by(self.now);
+        if missing == 0 {
+            return Ok(());
+        }
+        let text = format!("{}, and {missing} members are not stored yet", what());
+        Err(self.broken(Rule::Denominator, text))
+    }
+
     fn wave_passed(&self, checks: &Checks, index: usize, status: &RolloutStatus) -> Result<(), Violation> {
         let Some(wave) = self.scenario.waves.get(index) else { return Ok(()) };
+        self.all_are_known(|| format!("wave {} passed", wave.name))?;
         if let Some(earlier) = (0..index).find(|earlier| !checks.passed.contains_key(earlier)) {
             let text = format!("wave {} passed before the wave of index {earlier}", wave.name);
             return Err(self.broken(Rule::WaveOrder, text));
@@ -82,7 +97,7 @@ impl Seen<'_> {
                 return Err(self.broken(Rule::Approvals, text));
             }
         }
-        let members: Vec<usize> = self.of_wave(index).collect();
+        let members = self.hub.of_wave(index);
         // Whoever changed a moment ago is given the better reading: an engine may have seen it.
         let left = |index: usize| self.lately(index, |state| state == MemberState::Skipped);
         let done = |index: usize| self.lately(index, |state| state == MemberState::Succeeded);

@@ -103,3 +103,16 @@ fn rivals(random: &mut Random, scenario: &mut Scenario) {
     }
     scenario.faults.sort_by_key(|(at, _)| *at);
 }
+
+/// Members that are stored minutes after the rollout, as when whoever starts it is slow, or has to begin again.
+pub(super) fn stored_late(random: &mut Random, scenario: &mut Scenario) {
+    if !random.chance(10) {
+        return;
+    }
+    let last = (90 * MINUTE).min(scenario.mended_after / 2);
+    for member in &mut scenario.members {
+        if random.chance(60) {
+            member.stored_after = random.between(1, last / SECOND) * SECOND;
+        }
+    }
+}

@@ -51,6 +51,7 @@ pub(crate) async fn run(session: &Session, command: RolloutCommand) -> Result<Ex
             let back = Back { rollout: rollout.as_deref(), wave: wave.as_deref(), tenants: &tenants };
             members::rollback(session, &back, yes, output.output).await
         }
+        RolloutCommand::Why { tenant, output } => super::why::run(session, &tenant, output.output).await,
         RolloutCommand::History { output } => history::run(session, output.output).await,
     }
 }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use fleet_api::v1alpha1::{Rollout, RolloutMember, RolloutPhase, TenantCluster};
 use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
 use kube::{api::Api, runtime::watcher};
 
 use super::{pick, world::list};
@@ -17,12 +18,14 @@ use crate::{
 
 /// Changes come in bursts: what follows within this time is shown with the first.
 const SETTLE: Duration = Duration::from_millis(300);
+/// Soak clocks run and nodes follow without any change of the rollout or its members.
+const REFRESH: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(session: &Session, name: Option<&str>, watch: bool, format: Format) -> Result<Exit> {
     let hub = session.hub().await?;
     let rollout = pick::rollout(&hub, name).await?;
     let name = pick::name_of(&rollout).to_owned();
-    let view = read(&hub, &rollout).await?;
+    let view = read(&hub, &rollout, session.now()).await?;
     print(session, &view, format)?;
     if watch {
         return follow(session, &hub, &name, view, format).await;
@@ -41,12 +44,12 @@ fn exit(view: &RolloutView) -> Exit {
     }
 }
 
-async fn read(hub: &Hub, rollout: &Rollout) -> Result<RolloutView> {
+async fn read(hub: &Hub, rollout: &Rollout, now: Timestamp) -> Result<RolloutView> {
     let (members, clusters) = futures::try_join!(
         pick::members(hub, pick::name_of(rollout)),
         list::<TenantCluster>(hub, "clusters of tenants"),
     )?;
-    Ok(RolloutView::of(rollout, &members, &clusters))
+    Ok(RolloutView::of(rollout, &members, &clusters, now))
 }
 
 fn print(session: &Session, view: &RolloutView, format: Format) -> Result<()> {
@@ -77,12 +80,15 @@ async fn follow(
     );
     let mut changes = std::pin::pin!(changes);
     let mut interrupt = std::pin::pin!(tokio::signal::ctrl_c());
+    let mut refresh = tokio::time::interval(REFRESH);
+    refresh.reset();
     while !last.phase.is_over() {
         tokio::select! {
             interrupt = &mut interrupt => {
                 interrupt.map_err(|error| CliError::remote("the keyboard cannot be listened to").because(error))?;
                 return Ok(Exit::Done);
             }
+            _ = refresh.tick() => {}
             change = changes.next() => match change {
                 // A watch that broke off is begun again by the stream itself.
                 Some(Ok(()) | Err(_)) => {}
@@ -91,7 +97,7 @@ async fn follow(
         }
         tokio::time::sleep(SETTLE).await;
         let rollout = pick::rollout(hub, Some(name)).await?;
-        let view = read(hub, &rollout).await?;
+        let view = read(hub, &rollout, session.now()).await?;
         if view != last {
             session.printer.data("")?;
             print(session, &view, format)?;

@@ -3,6 +3,7 @@
 pub(crate) mod chart;
 pub(crate) mod conflict;
 pub(crate) mod html;
+mod nodes;
 pub(crate) mod plan;
 pub(crate) mod status;
 mod svg;

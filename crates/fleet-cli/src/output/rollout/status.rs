@@ -9,7 +9,7 @@ use fleet_api::v1alpha1::{
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use super::{moment, plan::to};
+use super::{moment, nodes::NodesBehind, plan::to};
 use crate::{
     output::cut,
     printer::{Tone, plain, short_duration, table, toned},
@@ -87,6 +87,8 @@ pub(crate) struct MemberLine {
     pub(crate) rollback_until: Option<Timestamp>,
     pub(crate) message: String,
     pub(crate) blockers: Vec<ReportEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) nodes_behind: Option<NodesBehind>,
 }
 
 /// A clock that runs while a member is seen healthy.
@@ -98,7 +100,12 @@ pub(crate) struct SoakClock {
 }
 
 impl RolloutView {
-    pub(crate) fn of(rollout: &Rollout, members: &[RolloutMember], clusters: &[TenantCluster]) -> Self {
+    pub(crate) fn of(
+        rollout: &Rollout,
+        members: &[RolloutMember],
+        clusters: &[TenantCluster],
+        now: Timestamp,
+    ) -> Self {
         let status = rollout.status.clone().unwrap_or_default();
         let uid = rollout.metadata.uid.as_deref().unwrap_or_default();
         let by_name: BTreeMap<&str, &TenantCluster> = clusters
@@ -110,7 +117,7 @@ impl RolloutView {
             .iter()
             .map(|member| {
                 let wave = rollout.spec.waves.iter().find(|wave| wave.name == member.spec.wave);
-                MemberLine::of(member, wave, by_name.get(member.spec.cluster.as_str()).copied(), uid)
+                MemberLine::of(member, wave, by_name.get(member.spec.cluster.as_str()).copied(), uid, now)
             })
             .collect();
         let place = |line: &MemberLine| waves.iter().position(|wave| *wave == line.wave);
@@ -148,7 +155,9 @@ impl RolloutView {
             parts.push(table(&["gate", "stands", "state", "what"], gates));
         }
         let few = all || self.members.len() <= MEMBERS;
-        let quiet = |line: &&MemberLine| matches!(line.state, MemberState::Pending | MemberState::Succeeded);
+        let quiet = |line: &MemberLine| {
+            matches!(line.state, MemberState::Pending | MemberState::Succeeded) && line.needs().is_none()
+        };
         let shown: Vec<&MemberLine> = self.members.iter().filter(|line| few || !quiet(line)).collect();
         if !shown.is_empty() {
             parts.push(table(
@@ -162,7 +171,10 @@ impl RolloutView {
                 "{hidden} members that wait or are done are not shown: `-o wide` shows every one"
             ));
         }
-        let report: Vec<String> = self.report.iter().map(reason).collect();
+        let nodes = self.members.iter().filter_map(|line| {
+            line.needs().map(|entry| format!("nodes of {}: {}", plain(&line.tenant), reason(entry)))
+        });
+        let report: Vec<String> = self.report.iter().map(reason).chain(nodes).collect();
         if !report.is_empty() {
             parts.push(report.join("\n"));
         }
@@ -307,6 +319,7 @@ impl MemberLine {
         wave: Option<&Wave>,
         cluster: Option<&TenantCluster>,
         rollout_uid: &str,
+        now: Timestamp,
     ) -> Self {
         let status = member.status.clone().unwrap_or_default();
         let soak = wave.and_then(|wave| wave.soak).filter(|_| status.state == MemberState::Soaking);
@@ -325,7 +338,13 @@ impl MemberLine {
             rollback_until: status.rollback_until.map(|at| at.0),
             message: status.message,
             blockers: status.blockers,
+            nodes_behind: cluster.and_then(|cluster| NodesBehind::of(cluster, rollout_uid, now)),
         }
+    }
+
+    /// Why its nodes do not follow its control plane, when somebody has to act.
+    fn needs(&self) -> Option<&ReportEntry> {
+        self.nodes_behind.as_ref().and_then(|nodes| nodes.needs.as_ref())
     }
 
     fn row(&self, whole: bool, now: Timestamp) -> Vec<String> {
@@ -339,7 +358,10 @@ impl MemberLine {
             let told = |seconds| short_duration(SignedDuration::from_secs(seconds));
             format!("{} of {}", told(clock.seconds), told(clock.of))
         });
-        let message = plain(&self.message);
+        let nodes = self.nodes_behind.as_ref().map(NodesBehind::text);
+        let message =
+            [Some(self.message.clone()), nodes].into_iter().flatten().filter(|part| !part.is_empty());
+        let message = plain(&message.collect::<Vec<_>>().join("; "));
         vec![
             plain(&self.tenant),
             plain(&self.wave),
@@ -360,87 +382,4 @@ fn evidence_of<'a>(cluster: &'a TenantCluster, rollout_uid: &str) -> Option<&'a 
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn a_rollout_shows_its_waves_gates_soak_clocks_and_what_holds_it() {
-        let rollout: Rollout = serde_json::from_value(json!({
-            "apiVersion": "tenantfleet.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "up", "uid": "r"},
-            "spec": {
-                "target": {"kubernetes": "1.36"}, "author": "jane", "plannedMembers": 1, "planHash": "0".repeat(64), "run": "Running",
-                "waves": [
-                    {"name": "first", "selector": {}, "soak": "24h"},
-                    {"name": "second", "selector": {}, "before": [{"name": "sign-off", "approval": {"roles": ["security"]}}]},
-                ],
-            },
-            "status": {
-                "phase": "Running", "wave": "first", "startedAt": "2026-11-24T12:00:00Z",
-                "counts": {"members": 2, "soaking": 1, "waiting": 1},
-                "waves": [{"name": "first", "counts": {"members": 1, "soaking": 1}, "beganAt": "2026-11-24T12:00:00Z"}],
-                "report": [{"code": "Soaking", "message": "acme soaks", "who": "nobody"}],
-            },
-        }))
-        .unwrap();
-        let member = |tenant: &str, wave: &str, status: serde_json::Value| -> RolloutMember {
-            serde_json::from_value(json!({
-                "apiVersion": "tenantfleet.dev/v1alpha1", "kind": "RolloutMember", "metadata": {"name": format!("up.{tenant}")},
-                "spec": {
-                    "rollout": "up", "tenant": tenant, "cluster": tenant, "clusterUid": "c", "wave": wave, "from": "1.35",
-                    "slot": "2026-11-24T12:00:00Z",
-                },
-                "status": status,
-            }))
-            .unwrap()
-        };
-        let members = [
-            member("zorg", "second", json!({"message": "waits for wave first"})),
-            member(
-                "acme",
-                "first",
-                json!({"state": "Soaking", "since": "2026-11-24T13:00:00Z", "message": "healthy"}),
-            ),
-        ];
-        let cluster = |move_id: &str| -> TenantCluster {
-            serde_json::from_value(json!({
-                "apiVersion": "tenantfleet.dev/v1alpha1", "kind": "TenantCluster", "metadata": {"name": "acme"},
-                "spec": {
-                    "tenant": "acme", "tenantUid": "t", "owner": {"team": "t", "contact": "c"}, "class": "c",
-                    "clusterName": "acme", "version": "1.36", "hardening": {"baseline": "b", "namespaces": ["acme"]},
-                    "rollout": {"rollout": "up", "rolloutUid": "r", "seq": 3, "id": "this", "stage": "Go"},
-                },
-                "status": {"evidence": {
-                    "moveId": move_id, "stage": "Go", "observedAt": "2026-11-24T15:00:00Z", "healthySeconds": 7260,
-                }},
-            }))
-            .unwrap()
-        };
-        let now = "2026-11-24T15:00:00Z".parse().unwrap();
-        let view = RolloutView::of(&rollout, &members, &[cluster("this")]);
-        let text = anstream::adapter::strip_str(&view.to_text(false, now)).to_string();
-        let expected = [
-            "rollout up to Kubernetes 1.36 is running, wave first, for 3h0m",
-            "2 members: 1 soaking, 1 waiting",
-            &format!("plan {} by jane", "0".repeat(64)),
-            "",
-            "WAVE    MEMBERS  WAITING  MOVING  SOAKING  DONE  FAILED  BACK  LEFT OUT  BEGAN              PASSED",
-            "first   1        0        0       1        0     0       0     0         2026-11-24 12:00Z  -",
-            "second  0        0        0       0        0     0       0     0         -                  -",
-            "",
-            "GATE      STANDS         STATE   WHAT",
-            "sign-off  before second  closed  not looked at yet",
-            "",
-            "TENANT  WAVE    STATE    SINCE  SOAK          SLOT               WHAT",
-            "acme    first   Soaking  2h0m   2h1m of 1d0h  2026-11-24 12:00Z  healthy",
-            "zorg    second  Pending  -      -             2026-11-24 12:00Z  waits for wave first",
-            "",
-            "Soaking (passes by itself): acme soaks",
-        ];
-        assert_eq!(text, expected.join("\n"));
-        // What was seen under another move runs no clock.
-        let other = RolloutView::of(&rollout, &members, &[cluster("another")]);
-        assert_eq!(other.members[0].soak, Some(SoakClock { seconds: 0, of: 86_400 }));
-    }
-}
+mod tests;
