@@ -270,14 +270,14 @@ async fn votes(world: &World) {
 
 /// Failures are looked at before a rollout goes on.
 async fn failures(world: &World) {
-    let failed = json!({"state": "Failed", "message": "it did not arrive within 6h", "startedAt": "2026-11-24T12:00:00Z"});
+    let failed = json!({"state": "Failed", "attempt": 1, "message": "it did not arrive within 6h", "startedAt": "2026-11-24T12:00:00Z"});
     world.status::<RolloutMember>("up.acme", failed).await;
     world.status::<Rollout>("up", json!({"phase": "Stopped"})).await;
     world.fleet("rollout status").is(1, "stopped").is(1, "it did not arrive within 6h");
     world.fleet("why acme").is(1, "in rollout up to Kubernetes 1.36 (stopped), wave first: Failed");
     world.fleet("rollout resume").is(1, "has 1 failure that nobody has said to have looked at");
     world.fleet("rollout resume --acknowledge-failures").is(0, "rollout/up resumed");
-    assert_eq!(world.rollout().await.spec.acknowledged_failures, 1);
+    assert_eq!(world.member("acme").await.spec.acknowledged, Some(1));
     world.fleet("rollout retry globex").is(1, "globex is Pending: only a member that failed is tried again");
     world.fleet("rollout retry acme").is(0, "acme is to be tried again");
     assert!(world.member("acme").await.spec.retry.is_some());

@@ -61,6 +61,21 @@ pub(crate) fn rules() -> Vec<Rule> {
             )],
         },
         Rule {
+            name: "members.tenantfleet.dev",
+            resource: "rolloutmembers",
+            operations: &["DELETE"],
+            reads_fleet: false,
+            variables: &[("entries", "oldObject.?status.entries.orValue(0)")],
+            validations: vec![(
+                // What went with its rollout is removed by the garbage collector, which some control planes run under
+                // the name of the whole controller manager.
+                "variables.entries == 0 || request.userInfo.username in \
+                 ['system:serviceaccount:kube-system:generic-garbage-collector', 'system:kube-controller-manager']"
+                    .to_owned(),
+                "a member that has taken part is part of its rollout's books: take it out with `skip`, or delete the Rollout",
+            )],
+        },
+        Rule {
             name: "moves.tenantfleet.dev",
             resource: "tenantclusters",
             operations: &["CREATE", "UPDATE"],

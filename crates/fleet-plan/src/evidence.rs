@@ -5,7 +5,7 @@
 
 use fleet_api::{
     KubernetesVersion, conditions,
-    v1alpha1::{Evidence, Move, MoveStage, TenantCluster, TenantClusterStatus},
+    v1alpha1::{ComponentVersion, Evidence, Move, MoveStage, TenantCluster, TenantClusterStatus},
 };
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -29,7 +29,9 @@ pub struct Look<'a> {
 
 /// The evidence after a look; what stands stays when the look has nothing new to say.
 ///
-/// - Arrived means that every part runs what the move wants, by conditions of this generation.
+/// - Arrived means that every part runs what the move wants, by conditions of this generation. Nodes that were held back
+///   when it arrived are no part of that: the end of their hold falls into the soak, or long after it, and they follow in
+///   windows of their own. When they cannot follow, that is told as what the move is stuck on.
 /// - Healthy means that the cluster is Ready at a look after the one that saw it arrive: the first look may still rest on
 ///   what was known before the API server was another one.
 /// - `healthySeconds` grows by the time since the look before, at most twice [`Look::every`], and begins again when a look
@@ -91,7 +93,8 @@ fn moved(
 ) -> Evidence {
     let generation = look.cluster.metadata.generation;
     let holds = |type_| conditions::is_true(&status.conditions, type_, generation);
-    let lacking = lacking(wanted, look, status);
+    let follow = before.is_some_and(|before| before.arrived) && nodes_follow(look.cluster, look.now);
+    let lacking = lacking(wanted, look, status, follow);
     // Once it was back, a cluster that is newer again was moved by somebody else, and is not moved back again.
     let was_back = wanted.stage == MoveStage::Back && before.is_some_and(|before| before.arrived);
     let is_there = lacking.is_none();
@@ -118,7 +121,7 @@ fn moved(
         stuck: before
             .and_then(|before| before.stuck.clone())
             .or_else(|| stuck(status, generation))
-            .filter(|_| !is_there),
+            .filter(|_| !is_there || follow),
         message,
         ..blank(wanted, look.now)
     }
@@ -131,8 +134,24 @@ fn elapsed(before: &Evidence, look: &Look<'_>) -> i64 {
     since.clamp(SignedDuration::ZERO, most.max(SignedDuration::ZERO)).as_secs()
 }
 
-/// What does not run yet as the move wants it; `None` when everything does.
-fn lacking(wanted: &Move, look: &Look<'_>, status: &TenantClusterStatus) -> Option<String> {
+/// The first node group that is not at the version of a move.
+fn nodes_behind<'a>(wanted: &Move, status: &'a TenantClusterStatus) -> Option<&'a ComponentVersion> {
+    let version = wanted.version?;
+    let nodes = &mut status.versions.nodes.iter();
+    nodes.find(|group| group.version.parse::<KubernetesVersion>().map_or(true, |at| at != version))
+}
+
+/// Whether the nodes of a cluster have yet to follow a control plane that has moved, now that nothing holds them back.
+pub fn nodes_follow(cluster: &TenantCluster, now: Timestamp) -> bool {
+    let wanted = cluster.spec.rollout.as_ref().filter(|wanted| wanted.stage == MoveStage::Go);
+    let (Some(wanted), Some(status)) = (wanted, &cluster.status) else { return false };
+    wanted.hold_nodes_until.is_some()
+        && moves::nodes_held(cluster, now).is_none()
+        && nodes_behind(wanted, status).is_some()
+}
+
+/// What does not run yet as the move wants it; `None` when everything does. What follows later is not waited for.
+fn lacking(wanted: &Move, look: &Look<'_>, status: &TenantClusterStatus, follow: bool) -> Option<String> {
     let Move {
         rollout: _,
         rollout_uid: _,
@@ -158,11 +177,8 @@ fn lacking(wanted: &Move, look: &Look<'_>, status: &TenantClusterStatus) -> Opti
             Some(have) => return Some(format!("the control plane is at {have}, on the way to {version}")),
             None => return Some("the control plane's version is not known".to_owned()),
         }
-        let held = moves::nodes_held(look.cluster, look.now).is_some();
-        let behind = status.versions.nodes.iter().find(|group| {
-            group.version.parse::<KubernetesVersion>().map_or(true, |at| at != *version && !held)
-        });
-        if let Some(group) = behind {
+        let held = follow || moves::nodes_held(look.cluster, look.now).is_some();
+        if let Some(group) = nodes_behind(wanted, status).filter(|_| !held) {
             return Some(format!("node group {} is at {}", group.name, group.version));
         }
     }
@@ -173,7 +189,7 @@ fn lacking(wanted: &Move, look: &Look<'_>, status: &TenantClusterStatus) -> Opti
             return Some(format!("add-on {} is at {at}", choice.name));
         }
     }
-    if !conditions::is_true(&status.conditions, conditions::UP_TO_DATE, generation) {
+    if !follow && !conditions::is_true(&status.conditions, conditions::UP_TO_DATE, generation) {
         return Some(why(conditions::UP_TO_DATE));
     }
     let bundle = &status.baseline;

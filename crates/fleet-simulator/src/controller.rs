@@ -9,7 +9,7 @@ use crate::{
     checks::{Seen, Violation},
     hub::Refused,
     scenario::Kind,
-    start::{ROLLOUT, ROLLOUT_UID},
+    start::{PLAN, ROLLOUT, ROLLOUT_UID},
     time::{MINUTE, Millis, SECOND, timestamp},
     world::{Event, World, Write},
 };
@@ -95,6 +95,7 @@ impl World<'_> {
             members,
             votes: self.hub.votes.as_of(of_votes).map(|votes| votes.value.clone()).unwrap_or_default(),
             checks: self.check_results(clock),
+            stored_plan: PLAN.to_owned(),
             approvers: &self.scenario.approvers,
             now: timestamp(self.now + clock),
         };

@@ -116,6 +116,7 @@ fn make(seed: u64, random: &mut Random, theme: Theme, count: usize) -> Scenario 
     faults(random, theme, &mut scenario);
     breadth::add(&mut Random::new(seed, "breadth"), theme, &mut scenario);
     breadth::stored_late(&mut Random::new(seed, "start"), &mut scenario);
+    breadth::stuck_nodes(&mut Random::new(seed, "nodes"), theme, &mut scenario);
     scenario
 }
 
@@ -279,6 +280,7 @@ fn member(random: &mut Random, theme: Theme, scenario: &Scenario, index: usize) 
         hasty: random.chance(8),
         upgrade: behaviour(random, theme, scenario.target),
         back: behaviour(random, back, scenario.target),
+        nodes_stuck: false,
     }
 }
 
@@ -397,7 +399,11 @@ fn people(random: &mut Random, theme: Theme, scenario: &mut Scenario) {
             76..82 => acts.push((at, Act::Windows(member, Some(maintenance(random, scenario.start))))),
             82..88 => acts.push((at, Act::DeleteCluster(member, random.chance(40)))),
             88..94 => acts.push((at, Act::UpgradeByHand(member))),
-            _ => acts.push((at, Act::Acknowledge(i32::try_from(random.between(1, 3)).unwrap_or(1)))),
+            _ => {
+                // The number that was once drawn here keeps what every later act of a seed gets.
+                let _ = random.between(1, 3);
+                acts.push((at, Act::Acknowledge));
+            }
         }
     }
     acts.sort_by_key(|(at, _)| *at);

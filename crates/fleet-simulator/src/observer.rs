@@ -181,6 +181,7 @@ impl World<'_> {
                 }
                 _ => (false, false, Vec::new(), false),
             };
+        let stuck = stuck.or_else(|| self.nodes_cannot_follow(index, wanted, arrived, clock));
         let mut healthy_seconds = 0;
         if healthy
             && let Some(before) = &cached.evidence
@@ -203,6 +204,20 @@ impl World<'_> {
             stuck,
             message: String::new(),
         }
+    }
+
+    /// Nodes that were held back are to follow once their hold has ended, and cannot.
+    fn nodes_cannot_follow(
+        &self,
+        index: usize,
+        wanted: &fleet_api::v1alpha1::Move,
+        arrived: bool,
+        clock: Millis,
+    ) -> Option<String> {
+        let held_until = wanted.hold_nodes_until.as_ref().map(millis)?;
+        let member = self.scenario.members.get(index)?;
+        let due = arrived && wanted.stage == MoveStage::Go && self.now + clock >= held_until;
+        (due && member.nodes_stuck && !self.mended).then(|| "its nodes cannot be replaced".to_owned())
     }
 
     pub(crate) fn on_cloud_ends(&mut self, index: usize, id: u64) {

@@ -39,7 +39,15 @@ impl World<'_> {
                     spec.run = Run::RollingBack;
                 }
             }),
-            Act::Acknowledge(failures) => self.edit_rollout(|spec| spec.acknowledged_failures = *failures),
+            Act::Acknowledge => {
+                for index in 0..self.scenario.members.len() {
+                    let Some(member) = self.hub.member(index) else { continue };
+                    let attempt = member.status.attempt;
+                    if crate::checks::is_failure(member.status.state) {
+                        self.edit_member(index, |spec| spec.acknowledged = Some(attempt));
+                    }
+                }
+            }
             // The management cluster knows who belongs to a group, and refuses the votes of others.
             Act::Vote { role, approver, .. } if !self.is_admitted(role, approver) => {}
             Act::Vote { gate, role, approver, this_plan } => {
@@ -208,8 +216,7 @@ impl World<'_> {
         if status.phase == RolloutPhase::Stopped && hopeless && round > 30 {
             self.act(&Act::Abort);
         } else if status.phase == RolloutPhase::Stopped {
-            let failures = status.counts.failed + status.counts.rolled_back;
-            self.act(&Act::Acknowledge(failures));
+            self.act(&Act::Acknowledge);
         }
         self.approve(status.wave.as_deref());
     }

@@ -87,6 +87,8 @@ pub struct Member {
     pub upgrade: Behaviour,
     /// How a way back goes.
     pub back: Behaviour,
+    /// Whether its nodes cannot follow before everything is mended, once they are held back no longer.
+    pub nodes_stuck: bool,
 }
 
 /// How a change of a cluster goes.
@@ -126,8 +128,8 @@ pub enum Act {
     Abort,
     /// Rolls the whole of it back.
     RollBack,
-    /// Says that this many failures were looked at.
-    Acknowledge(i32),
+    /// Says of every member that has failed by then that somebody has looked at that.
+    Acknowledge,
     /// Votes on a gate.
     Vote {
         /// The gate.

@@ -91,6 +91,7 @@ fn edits(of: &Scenario) -> Vec<Edit> {
                 member.dark_until = 0;
                 member.slot = 0;
                 member.stored_after = 0;
+                member.nodes_stuck = false;
             }
         }));
         all.push(step(move |scenario| {
@@ -152,7 +153,7 @@ fn without_member(scenario: &mut Scenario, index: usize) {
         | Act::Pause
         | Act::Abort
         | Act::RollBack
-        | Act::Acknowledge(_)
+        | Act::Acknowledge
         | Act::Vote { .. }
         | Act::Unvote { .. } => true,
     });

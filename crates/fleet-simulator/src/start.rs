@@ -83,7 +83,6 @@ fn rollout_spec(scenario: &Scenario) -> RolloutSpec {
         planned_members: i64::try_from(scenario.members.len()).unwrap_or(i64::MAX),
         plan_hash: PLAN.to_owned(),
         run: Run::Planned,
-        acknowledged_failures: 0,
     }
 }
 
@@ -115,7 +114,9 @@ pub(crate) fn member_spec(scenario: &Scenario, member: &scenario::Member) -> Rol
         from: KubernetesVersion::from_minor(member.from),
         slot: time(scenario.start + member.slot),
         skip: false,
+        not_before: None,
         retry: None,
+        acknowledged: None,
         rollback: false,
     }
 }

@@ -73,6 +73,7 @@ fn member(index: usize, wave: usize) -> Member {
         name: format!("m{index:02}"),
         wave,
         stored_after: 0,
+        nodes_stuck: false,
         slot: 0,
         from: 35,
         minor: 35,

@@ -1,6 +1,6 @@
 //! Shows that the rules bite: every fault that can be put into the engine is caught by the rule that it breaks, on a seed
 //! that the engine without it passes.
-#![expect(clippy::panic, reason = "a test that cannot go on may panic")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on may panic")]
 #![expect(clippy::print_stdout, reason = "says by which seed each fault was caught")]
 
 use std::collections::BTreeMap;
@@ -53,6 +53,40 @@ fn is_caught(mutant: Mutant) {
         }
     }
     panic!("{mutant:?} never broke {rule:?} first in {SEEDS} seeds; others were broken so often: {others:?}");
+}
+
+/// The table of the architecture names, for each rule, its check, scenarios that exist, a golden log that exists, and every
+/// fault of the engine that breaks it.
+#[test]
+fn the_documents_name_what_holds_each_rule() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let text = std::fs::read_to_string(root.join("ARCHITECTURE.md")).unwrap();
+    let stories = ["crates/fleet-simulator/tests", "crates/fleet-plan/tests/rollout"].map(|folder| {
+        let files = std::fs::read_dir(root.join(folder)).unwrap().map(|file| file.unwrap().path());
+        let rust = files.filter(|path| path.extension().is_some_and(|extension| extension == "rs"));
+        rust.map(|path| std::fs::read_to_string(path).unwrap()).collect::<String>()
+    });
+    let stories = stories.concat();
+    for rule in 1..=12 {
+        let row = text.lines().find(|line| line.starts_with(&format!("| {rule} | "))).unwrap();
+        let cells: Vec<&str> = row.trim_matches('|').split(" | ").collect();
+        let names = |cell: usize| cells[cell].split(", ").map(|name| name.trim_matches(['`', ' ']));
+        for scenario in names(2) {
+            assert!(
+                stories.contains(&format!("fn {scenario}()")),
+                "rule {rule}: no test is called {scenario}"
+            );
+        }
+        let log = names(3).next().unwrap();
+        let golden = root.join(format!("crates/fleet-simulator/tests/golden/{log}.txt"));
+        assert!(golden.exists(), "rule {rule}: there is no {}", golden.display());
+        let faults: Vec<&Mutant> = Mutant::ALL.iter().filter(|mutant| mutant.rule() == rule).collect();
+        assert_eq!(
+            names(4).collect::<Vec<_>>(),
+            faults.iter().map(|one| format!("{one:?}")).collect::<Vec<_>>()
+        );
+        assert!(faults.iter().all(|fault| names(1).next().unwrap() == format!("{:?}", rule_of(**fault))));
+    }
 }
 
 macro_rules! caught {

@@ -12,7 +12,7 @@ use super::{AddonChoice, ReportEntry};
 use crate::{KubernetesVersion, text::Minutes};
 
 /// One coordinated change through the fleet, in ordered waves. What it does is fixed by the plan that it was started
-/// with; how it is driven (`run`, `acknowledgedFailures`) can be edited.
+/// with; how it is driven (`run`) can be edited.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -35,7 +35,7 @@ use crate::{KubernetesVersion, text::Minutes};
         .message("a rollout's name has at most 63 characters: its members carry it as a label")
 )]
 #[x_kube(
-    validation = Rule::new("self.target == oldSelf.target && self.waves == oldSelf.waves && self.author == oldSelf.author && self.planHash == oldSelf.planHash && self.onFailure == oldSelf.onFailure && self.slots == oldSelf.slots && self.plannedMembers == oldSelf.plannedMembers")
+    validation = Rule::new("self.target == oldSelf.target && self.waves == oldSelf.waves && self.author == oldSelf.author && self.planHash == oldSelf.planHash && self.onFailure == oldSelf.onFailure && self.slots == oldSelf.slots && self.plannedMembers == oldSelf.plannedMembers && self.stepDeadline == oldSelf.stepDeadline && self.offlineAfter == oldSelf.offlineAfter && has(self.holdNodes) == has(oldSelf.holdNodes) && (!has(self.holdNodes) || self.holdNodes == oldSelf.holdNodes) && has(self.members) == has(oldSelf.members)")
         .message("a rollout runs the plan that it was started with: abort it and start another one")
 )]
 pub struct RolloutSpec {
@@ -43,6 +43,8 @@ pub struct RolloutSpec {
     pub target: RolloutTarget,
     /// Which tenants take part; every tenant when left out. Each one must belong to exactly one wave.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[x_kube(validation = Rule::new("self == oldSelf")
+        .message("a rollout runs the plan that it was started with: abort it and start another one"))]
     pub members: Option<MemberSelector>,
     /// The waves, in the order in which they run.
     #[schemars(length(min = 1, max = 32))]
@@ -78,11 +80,6 @@ pub struct RolloutSpec {
     /// What it should be doing. Default `Planned`: nothing moves before somebody says `Running`.
     #[serde(default)]
     pub run: Run,
-    /// How many failures have been looked at by a person who wants the rollout to go on all the same. The failure
-    /// budget of a wave is judged on what is beyond them.
-    #[serde(default)]
-    #[schemars(range(min = 0))]
-    pub acknowledged_failures: i32,
 }
 
 pub(super) const fn default_step_deadline() -> Minutes {

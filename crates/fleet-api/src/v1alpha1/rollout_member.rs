@@ -9,7 +9,8 @@ use super::{AddonChoice, ComponentVersion, ReportEntry};
 use crate::KubernetesVersion;
 
 /// One tenant's cluster in one rollout: its dated slot, and how far it is. Made with the rollout's plan, one object for
-/// each member, so that a rollout of 10,000 clusters fits. People edit `skip`, `retry` and `rollback`, and nothing else.
+/// each member, so that a rollout of 10,000 clusters fits. People edit `notBefore`, `skip`, `retry`, `acknowledged` and
+/// `rollback`, and nothing else.
 #[derive(CustomResource, Debug, Clone, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 #[kube(
@@ -31,10 +32,8 @@ use crate::KubernetesVersion;
     printcolumn(name = "Message", type_ = "string", json_path = ".status.message")
 )]
 #[x_kube(
-    validation = Rule::new("self.rollout == oldSelf.rollout && self.tenant == oldSelf.tenant && self.cluster == oldSelf.cluster && self.clusterUid == oldSelf.clusterUid && self.wave == oldSelf.wave")
-        .message("a member stays with its rollout, its wave and its cluster"),
-    validation = Rule::new("self.slot >= oldSelf.slot")
-        .message("a slot can be put off, and never brought forward: people approved the plan with its dates")
+    validation = Rule::new("self.rollout == oldSelf.rollout && self.tenant == oldSelf.tenant && self.cluster == oldSelf.cluster && self.clusterUid == oldSelf.clusterUid && self.wave == oldSelf.wave && self.from == oldSelf.from && self.slot == oldSelf.slot")
+        .message("a member is what its plan says: `notBefore` puts it off, `skip` takes it out")
 )]
 pub struct RolloutMemberSpec {
     /// The Rollout.
@@ -49,9 +48,12 @@ pub struct RolloutMemberSpec {
     pub wave: String,
     /// The minor that the member was at when the rollout was planned.
     pub from: KubernetesVersion,
-    /// When it may begin at the earliest by the plan, where slots are `Binding`. It can be put off, and never brought
-    /// forward: people approved the plan with its dates.
+    /// When it may begin at the earliest by the plan, where slots are `Binding`. It never changes: people approved the
+    /// plan with its dates.
     pub slot: Time,
+    /// Puts the member off until then, whatever its slot says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<Time>,
     /// True takes the member out of the rollout, unless it is moving. It then counts neither as success nor as failure.
     #[serde(default)]
     pub skip: bool,
@@ -59,6 +61,11 @@ pub struct RolloutMemberSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 63))]
     pub retry: Option<String>,
+    /// The attempt whose failure a person has looked at who wants the rollout to go on all the same: it spends the wave's
+    /// failure budget no longer. Another attempt that fails does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub acknowledged: Option<i32>,
     /// True rolls the member back, as far as EKS allows it.
     #[serde(default)]
     pub rollback: bool,

@@ -66,13 +66,12 @@ impl RolloutStrategy {
             planned_members,
             plan_hash,
             run,
-            acknowledged_failures: 0,
         }
     }
 }
 
 /// The fields of a [`RolloutSpec`] that a rollout file leaves out: starting and driving it writes them.
-pub const DRIVEN_FIELDS: [&str; 5] = ["author", "plannedMembers", "planHash", "run", "acknowledgedFailures"];
+pub const DRIVEN_FIELDS: [&str; 4] = ["author", "plannedMembers", "planHash", "run"];
 
 #[cfg(test)]
 mod tests {

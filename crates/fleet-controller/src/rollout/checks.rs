@@ -159,6 +159,11 @@ fn question(
     gate: &Gate,
     since: Option<Timestamp>,
 ) -> Option<Question> {
+    // The gate has become openable by what somebody read who saw every member; this process may not have read them all.
+    let planned = usize::try_from(seen.rollout.spec.planned_members).unwrap_or(usize::MAX);
+    if seen.members.len() < planned {
+        return None;
+    }
     let counts = |state: MemberState| {
         !matches!(
             state,

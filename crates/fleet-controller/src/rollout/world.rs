@@ -8,7 +8,7 @@ use fleet_api::v1alpha1::{
 };
 use fleet_plan::{
     moves,
-    rollout::{CheckResult, ClusterView, MemberView, RolloutView, VoteView, World},
+    rollout::{CheckResult, ClusterView, MemberView, RolloutView, VoteView, World, plan::stored_hash},
 };
 use jiff::Timestamp;
 use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
@@ -49,7 +49,7 @@ pub(super) fn gather(context: &Context, rollout: Arc<Rollout>) -> Seen {
     let stores = &context.stores;
     let members = stores
         .members
-        .state_filter(|member| member.spec.rollout == name)
+        .state_filter(|member| member.spec.rollout == name && !is_of_another(member, &uid))
         .into_iter()
         .map(|member| context.members_written.freshest(member))
         .map(|member| {
@@ -82,6 +82,12 @@ pub(super) fn gather(context: &Context, rollout: Arc<Rollout>) -> Seen {
     }
 }
 
+/// Whether a record was left by another rollout of the same name, which is gone.
+fn is_of_another(member: &RolloutMember, rollout_uid: &str) -> bool {
+    let owners = member.metadata.owner_references.iter().flatten();
+    owners.into_iter().any(|owner| owner.kind == "Rollout" && owner.uid != rollout_uid)
+}
+
 /// The member's cluster: another one of the same name is another cluster.
 fn cluster_of(context: &Context, member: &RolloutMember, rollout_uid: &str) -> Option<SeenCluster> {
     let found = context.stores.clusters.get(&ObjectRef::new(&member.spec.cluster))?;
@@ -106,9 +112,16 @@ impl Seen {
             members: self.members.iter().map(|(name, seen)| (name.clone(), self.member(seen))).collect(),
             votes: self.votes.clone(),
             checks,
+            stored_plan: self.stored_plan(),
             approvers: &self.approvers,
             now,
         }
+    }
+
+    /// The hash of what is stored, to be held against the plan's.
+    fn stored_plan(&self) -> String {
+        let members = self.members.values().map(|seen| &seen.member.spec);
+        stored_hash(self.rollout.metadata.name.as_deref().unwrap_or_default(), &self.rollout.spec, members)
     }
 
     fn view(&self) -> RolloutView<'_> {

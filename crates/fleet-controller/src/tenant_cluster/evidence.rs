@@ -8,7 +8,7 @@ use fleet_api::{
     inside::Inside,
     step::Seen,
     text::Day,
-    v1alpha1::{Move, Rollout, RolloutMember, RolloutSpec, TenantCluster, TenantClusterStatus},
+    v1alpha1::{MemberState, Move, Rollout, RolloutMember, RolloutSpec, TenantCluster, TenantClusterStatus},
 };
 use fleet_exec::inside::look_inside;
 use fleet_plan::{
@@ -16,7 +16,7 @@ use fleet_plan::{
         ClusterPlan,
         preflight::{Preflight, Surroundings, preflight},
     },
-    evidence::{Look, evidence},
+    evidence::{Look, evidence, nodes_follow},
     moves,
 };
 use jiff::{SignedDuration, Timestamp};
@@ -94,7 +94,10 @@ fn waiting(context: &Context, object: &TenantCluster, wanted: &Move) -> Option<(
         .status
         .as_ref()
         .is_some_and(|status| status.state.is_settled() && status.offline_since.is_none());
-    (!settled).then(|| (rollout.spec.clone(), (*member).clone()))
+    // One that has succeeded is looked at again while nodes follow that were held back: they may be unable to.
+    let done = member.status.as_ref().is_some_and(|status| status.state == MemberState::Succeeded);
+    (!settled || (done && nodes_follow(object, context.now())))
+        .then(|| (rollout.spec.clone(), (*member).clone()))
 }
 
 /// Whether it is time to look for what stands in the way: that asks a lot of the tenant's API server.

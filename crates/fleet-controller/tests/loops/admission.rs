@@ -1,6 +1,6 @@
 //! The admission policies of the management cluster, on a real API server: whose votes, whose rollouts, whose moves.
 
-use fleet_api::v1alpha1::{Approval, Rollout, TenantCluster};
+use fleet_api::v1alpha1::{Approval, Rollout, RolloutMember, TenantCluster};
 use k8s_openapi::{
     api::rbac::v1::{ClusterRoleBinding, RoleRef, Subject},
     apimachinery::pkg::apis::meta::v1::ObjectMeta,
@@ -179,4 +179,82 @@ async fn a_rollout_has_its_author_and_a_move_comes_from_the_controller_alone() {
     older["spec"]["rollout"]["seq"] = json!(1);
     let said = set(controller, older).await.unwrap();
     assert!(said.contains("a newer decision of the rollout stands"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_is_what_its_plan_says_and_stays_once_it_has_taken_part() {
+    let hub = Hub::start().await;
+    let_people_in(&hub).await;
+    let base = config(&hub.plane.control_plane.admin_kubeconfig()).await;
+    let ann = client_as(&base, "ann", &[]);
+    let members: Api<RolloutMember> = Api::all(ann.clone());
+    let member = |name: &str| -> RolloutMember {
+        serde_json::from_value(json!({
+            "apiVersion": "tenantfleet.dev/v1alpha1", "kind": "RolloutMember", "metadata": { "name": name },
+            "spec": {
+                "rollout": "to-136", "tenant": name, "cluster": name, "clusterUid": "c", "wave": "all", "from": "1.35",
+                "slot": "2026-01-02T00:00:00Z",
+            },
+        }))
+        .unwrap()
+    };
+    for name in ["idle", "taken"] {
+        members.create(&PostParams::default(), &member(name)).await.unwrap();
+    }
+    let merge = |spec: Value| {
+        let members = members.clone();
+        async move {
+            let patch = Patch::Merge(json!({ "spec": spec }));
+            members.patch("idle", &PatchParams::default(), &patch).await.map(drop).map_err(|e| e.to_string())
+        }
+    };
+    for fixed in [
+        json!({ "slot": "2026-01-01T00:00:00Z" }),
+        json!({ "slot": "2026-01-03T00:00:00Z" }),
+        json!({ "from": "1.34" }),
+        json!({ "wave": "other" }),
+    ] {
+        let said = merge(fixed.clone()).await.unwrap_err();
+        assert!(said.contains("a member is what its plan says"), "{fixed}: {said}");
+    }
+    merge(json!({ "notBefore": "2026-01-03T00:00:00Z", "skip": true, "acknowledged": 1 })).await.unwrap();
+
+    let entries = Patch::Merge(json!({ "status": { "entries": 1 } }));
+    let own: Api<RolloutMember> = Api::all(hub.admin.clone());
+    own.patch_status("taken", &PatchParams::default(), &entries).await.unwrap();
+    let dry = DeleteParams { dry_run: true, ..DeleteParams::default() };
+    let said = until("deletions are judged", || async {
+        members.delete("taken", &dry).await.err().map(|error| error.to_string())
+    })
+    .await;
+    assert!(said.contains("part of its rollout's books"), "{said}");
+    members.delete("idle", &dry).await.unwrap();
+    let collector = client_as(&base, "system:serviceaccount:kube-system:generic-garbage-collector", &[]);
+    Api::<RolloutMember>::all(collector).delete("taken", &dry).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nothing_of_a_plan_is_edited_once_it_is_stored() {
+    let hub = Hub::start().await;
+    let_people_in(&hub).await;
+    let base = config(&hub.plane.control_plane.admin_kubeconfig()).await;
+    let ann = client_as(&base, "ann", &[]);
+    let rollouts: Api<Rollout> = Api::all(ann.clone());
+    let mut stored = rollout("ann", &json!({ "name": "all", "selector": {} }));
+    stored.spec.run = fleet_api::v1alpha1::Run::Planned;
+    rollouts.create(&PostParams::default(), &stored).await.unwrap();
+    for fixed in [
+        json!({ "holdNodes": "48h" }),
+        json!({ "stepDeadline": "7h" }),
+        json!({ "offlineAfter": "2h" }),
+        json!({ "members": { "tenants": ["acme"] } }),
+        json!({ "plannedMembers": 2 }),
+        json!({ "target": { "kubernetes": "1.37" } }),
+    ] {
+        let patch = Patch::Merge(json!({ "spec": fixed }));
+        let said = rollouts.patch("to-136", &PatchParams::default(), &patch).await.unwrap_err().to_string();
+        assert!(said.contains("runs the plan that it was started with"), "{fixed}: {said}");
+    }
+    let patch = Patch::Merge(json!({ "spec": { "run": "Paused" } }));
+    rollouts.patch("to-136", &PatchParams::default(), &patch).await.unwrap();
 }

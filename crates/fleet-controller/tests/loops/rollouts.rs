@@ -7,6 +7,7 @@ use fleet_api::{
     labels,
     v1alpha1::{MemberState, MoveStage, Rollout, RolloutMember, RolloutPhase, TenantCluster},
 };
+use fleet_plan::rollout::plan::stored_hash;
 use kube::{
     Api, ResourceExt as _,
     api::{Patch, PatchParams, PostParams},
@@ -68,7 +69,11 @@ async fn a_rollout_moves_a_tenant_by_its_evidence_and_survives_a_kill() {
     let rollouts: Api<Rollout> = Api::all(hub.admin.clone());
     let written = until("the rollout is taken", || async {
         // Whoever the admin is, they are the author.
-        let as_author = |author: &str| rollout(author, &wave);
+        let as_author = |author: &str| {
+            let mut rollout = rollout(author, &wave);
+            rollout.spec.plan_hash = stored_hash("to-136", &rollout.spec, [&member(&cluster).spec]);
+            rollout
+        };
         match rollouts.create(&PostParams::default(), &as_author(author)).await {
             Ok(written) => Some(written),
             Err(_) => {

@@ -31,7 +31,7 @@ pub(super) fn tick(world: &World<'_>, twist: Twist) -> Tick {
     // A wave of which some members were not read is smaller than it is: it would pass too early, and stop too early.
     let whole = book.unseen == 0;
     let sound = whole && summary::broken(&scene, &members).is_empty();
-    waves::judge(&scene, &mut waves, book.up_to_date && sound);
+    waves::judge(&scene, &mut waves, sound, book.up_to_date);
 
     let backs: Vec<Back> = members
         .iter()

@@ -98,9 +98,8 @@ pub(super) fn next(scene: &Scene<'_>, member: &Member<'_>, current: usize) -> Ne
         MemberState::RollingBack => going_back(scene, member, status),
         MemberState::Failed => failed(scene, member, status),
         MemberState::Skipped if status.offline_since.is_some() => returning(scene, member, status),
-        MemberState::Preflight | MemberState::Succeeded | MemberState::Skipped | MemberState::RolledBack => {
-            Next::stay(status)
-        }
+        MemberState::Succeeded => succeeded(scene, member, status),
+        MemberState::Preflight | MemberState::Skipped | MemberState::RolledBack => Next::stay(status),
     }
 }
 
@@ -167,6 +166,9 @@ fn judged(scene: &Scene<'_>, member: &Member<'_>, mut status: RolloutMemberStatu
     let arrived = evidence::has_arrived(scene, member, seen, MoveStage::Go);
     if arrived && status.arrived_at.is_none() {
         status.arrived_at = Some(seen.observed_at.clone());
+    }
+    if let Some(stuck) = seen.stuck.as_ref().filter(|_| arrived) {
+        return fails(scene, member, status, format!("its nodes cannot follow without somebody: {stuck}"));
     }
     let overlooks = was == MemberState::Soaking && scene.twist.is(Mutant::SoaksThroughRegress);
     if arrived && (seen.healthy || overlooks) {
@@ -273,6 +275,20 @@ fn returning(scene: &Scene<'_>, member: &Member<'_>, status: RolloutMemberStatus
         Some(Wish::WithinBudget(_)) | None => judged.status,
     };
     Next { wish: Some(Wish::Always(returned)), ..Next::stay(status) }
+}
+
+/// A member that has succeeded stays that, unless nodes that were held back cannot follow: what its wave was believed to
+/// have shown is then not so, and later waves would meet the same.
+fn succeeded(scene: &Scene<'_>, member: &Member<'_>, status: RolloutMemberStatus) -> Next {
+    let silence = scene.spec().offline_after.to_duration();
+    let seen = evidence::of(scene, member, MoveStage::Go);
+    let seen = seen.filter(|seen| evidence::is_fresh(scene, seen, silence) && seen.arrived);
+    match seen.and_then(|seen| seen.stuck.as_ref()).filter(|_| !scene.was().phase.is_over()) {
+        Some(stuck) => {
+            fails(scene, member, status, format!("its nodes cannot follow without somebody: {stuck}"))
+        }
+        None => Next::stay(status),
+    }
 }
 
 fn going_back(scene: &Scene<'_>, member: &Member<'_>, mut status: RolloutMemberStatus) -> Next {

@@ -93,13 +93,15 @@ fn at(name: &str, version: &str) -> AddonChoice {
 }
 
 /// Until when nodes stay at the old minor: counted from the arrival of the rest, and before that was seen from the
-/// beginning.
+/// beginning. Another attempt of a member whose control plane has moved already holds them no longer than the first.
 fn hold_nodes(scene: &Scene<'_>, member: &Member<'_>) -> Option<Time> {
     let hold = scene.spec().hold_nodes?;
-    if !matches!(scene.target, Target::Kubernetes(_)) {
-        return None;
-    }
+    let Target::Kubernetes(target) = scene.target else { return None };
     let was = member.was();
-    let from = was.arrived_at.as_ref().or(was.started_at.as_ref())?;
-    Some(Time(after(from.0, hold.to_duration())))
+    let from = was.arrived_at.as_ref().or(was.started_at.as_ref())?.0;
+    let moved = member.cluster().filter(|_| was.attempt > 1).and_then(|cluster| {
+        let there = cluster.versions.control_plane == Some(target);
+        cluster.versions.upgrade_completed_at.as_ref().filter(|_| there).map(|at| at.0)
+    });
+    Some(Time(after(moved.map_or(from, |moved| moved.min(from)), hold.to_duration())))
 }

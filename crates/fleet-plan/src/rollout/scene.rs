@@ -170,9 +170,10 @@ impl<'a> Member<'a> {
         self.view.cluster.filter(|cluster| cluster.uid == self.spec().cluster_uid && !cluster.deleting)
     }
 
-    /// Before when its plan does not let it begin: its slot, where slots bind.
+    /// Before when it is not to begin: its slot, where slots bind, and the moment to which somebody put it off.
     pub(super) fn bound(&self, scene: &Scene<'_>) -> Option<Timestamp> {
-        (scene.spec().slots == Slots::Binding).then(|| self.spec().slot.0)
+        let slot = (scene.spec().slots == Slots::Binding).then(|| self.spec().slot.0);
+        slot.max(self.spec().not_before.as_ref().map(|at| at.0))
     }
 
     /// By this order members begin, and by its reverse they are rolled back.

@@ -108,6 +108,17 @@ pub(super) fn broken(scene: &Scene<'_>, members: &[Member<'_>]) -> Vec<ReportEnt
         let message = format!("wave `{}` has an amount that is neither a number nor a percentage", wave.name);
         broken.push(entry_with_hint(Code::RolloutBroken, Who::Operator, message, hint));
     }
+    let planned = scene.spec().planned_members;
+    let read = i64::try_from(members.len()).unwrap_or(i64::MAX);
+    let hint_of_plan = "abort the rollout, and plan another one";
+    if read > planned {
+        let message = format!("it has {read} members, and its plan had {planned}");
+        broken.push(entry_with_hint(Code::RolloutBroken, Who::Operator, message, hint_of_plan));
+    } else if read == planned && scene.world.stored_plan != scene.spec().plan_hash {
+        let message =
+            "what is stored is not the plan that people voted on: its strategy or its members are others";
+        broken.push(entry_with_hint(Code::RolloutBroken, Who::Operator, message, hint_of_plan));
+    }
     for member in members.iter().filter(|member| member.state() != MemberState::Skipped) {
         let (code, message) = match &member.flaw {
             None => continue,
@@ -140,12 +151,14 @@ fn phase(scene: &Scene<'_>, sum: &Sum<'_, '_>, counts: MemberCounts, broken: boo
         || sum.decided.records.iter().any(|record| record.state == MemberState::RollingBack);
     // Whatever an entry allowed may still begin, as long as it was not seen to be answered.
     let quiet = !moving && !goes_back && sum.book.up_to_date && sum.decided.ledger == was.ledger;
+    let gone = sum.book.unanswered.is_empty() && (sum.book.unseen > 0 || !sum.book.missing.is_empty());
     let offline = waves.iter().any(|wave| wave.offline > 0);
     let began = was.started_at.is_some() || !sum.decided.begun.is_empty();
     match scene.run() {
         Run::RollingBack if quiet && !offline => RolloutPhase::RolledBack,
         Run::RollingBack => RolloutPhase::RollingBack,
-        Run::Aborted if quiet => RolloutPhase::Aborted,
+        // Records that are gone answer nothing any more, and an abort does not wait for them.
+        Run::Aborted if quiet || (gone && !moving && !goes_back) => RolloutPhase::Aborted,
         Run::Aborted => RolloutPhase::Running,
         _ if goes_back => RolloutPhase::RollingBack,
         _ if !waves.is_empty() && waves.iter().all(|wave| wave.passed_at.is_some()) => {
@@ -249,7 +262,7 @@ fn of_wave(scene: &Scene<'_>, wave: &WaveFacts<'_>, reasons: &mut Vec<ReportEntr
             wave.open_failures(),
             wave.budget
         );
-        let hint = "look at them; then retry or skip them, roll back, or raise `acknowledgedFailures`";
+        let hint = "look at them; then retry or skip them, roll back, or set `acknowledged` of the members to their attempt";
         reasons.push(entry_with_hint(Code::RolloutStopped, Who::Operator, message, hint));
     } else if wave.failures > 0 {
         let message = format!(

@@ -25,6 +25,9 @@ pub struct World<'a> {
     /// What the checks of its gates last said, by the gate's name: conditions, queries and jobs. A gate without an
     /// entry has not been checked.
     pub checks: BTreeMap<String, CheckResult>,
+    /// The hash of the rollout and its members as they were read ([`plan::stored_hash`](super::plan::stored_hash)): the
+    /// plan's own as long as they are what people voted on.
+    pub stored_plan: String,
     /// Who may vote in which role.
     pub approvers: &'a [ApproverRole],
     /// The time of whoever runs the tick.

@@ -72,13 +72,9 @@ impl<'a> WaveFacts<'a> {
                 wave.add(scene, member, next);
             }
         }
-        // What a person has looked at is counted off in the order of the waves.
-        let mut acknowledged = i64::from(scene.spec().acknowledged_failures.max(0));
         for wave in &mut waves {
             wave.room_for = amounts::concurrent(wave.spec, wave.total, scene.twist);
             wave.budget = amounts::failures(wave.spec, wave.total, scene.twist);
-            wave.acknowledged = acknowledged.min(wave.failures);
-            acknowledged -= wave.acknowledged;
         }
         waves
     }
@@ -114,7 +110,13 @@ impl<'a> WaveFacts<'a> {
         let offline = read == MemberState::Skipped && member.was().offline_since.is_some();
         self.total += 1;
         count(&mut self.counts, soon);
-        self.failures += i64::from(is_failure(read) || is_failure(soon));
+        let fails = is_failure(read) || is_failure(soon);
+        self.failures += i64::from(fails);
+        // A failure that was looked at is one attempt's: the next one is judged anew.
+        let noted = |attempt: i32| attempt > 0 && member.spec().acknowledged == Some(attempt);
+        let noted = (!is_failure(read) || noted(member.was().attempt))
+            && (!is_failure(soon) || noted(next.status.attempt));
+        self.acknowledged += i64::from(fails && noted);
         self.moving += i64::from(read.is_moving() || soon.is_moving());
         let both = |state: MemberState| read == state && soon == state;
         self.left += i64::from(both(MemberState::Skipped));
@@ -177,11 +179,15 @@ impl<'a> WaveFacts<'a> {
         self.passed_at.is_none() && self.unsettled == 0 && self.successes < self.required()
     }
 
-    /// Judges its gates, and whether it passes. `earlier_passed` says whether every wave before it has.
-    fn judge(&mut self, scene: &Scene<'_>, earlier_passed: bool, up_to_date: bool) {
-        self.closed_before = self.ask(scene, &self.spec.before, earlier_passed);
+    /// Judges its gates, and whether it passes. `earlier_passed` says whether every wave before it has; `sound` whether every
+    /// member was read, and is one of the plan: a gate speaks of all of them, and stays open.
+    fn judge(&mut self, scene: &Scene<'_>, earlier_passed: bool, sound: bool, up_to_date: bool) {
+        self.closed_before = self.ask(scene, &self.spec.before, earlier_passed && sound);
         let runs = matches!(scene.run(), Run::Running | Run::Paused);
-        let done = runs && earlier_passed && self.closed_before.is_none() && self.is_done(scene, up_to_date);
+        let done = runs
+            && earlier_passed
+            && self.closed_before.is_none()
+            && self.is_done(scene, sound && up_to_date);
         let closed_after = self.ask(scene, &self.spec.after, done && self.passed_at.is_none());
         if done && self.passed_at.is_none() {
             if closed_after.is_none() {
@@ -224,10 +230,10 @@ impl<'a> WaveFacts<'a> {
 }
 
 /// Judges the gates of every wave, and which waves have passed.
-pub(super) fn judge(scene: &Scene<'_>, waves: &mut [WaveFacts<'_>], up_to_date: bool) {
+pub(super) fn judge(scene: &Scene<'_>, waves: &mut [WaveFacts<'_>], sound: bool, up_to_date: bool) {
     let mut earlier_passed = true;
     for wave in waves {
-        wave.judge(scene, earlier_passed, up_to_date);
+        wave.judge(scene, earlier_passed, sound, up_to_date);
         earlier_passed = earlier_passed && wave.passed_at.is_some();
     }
 }

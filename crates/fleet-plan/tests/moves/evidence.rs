@@ -80,12 +80,61 @@ fn nothing_has_arrived_that_is_elsewhere_unsettled_or_of_an_older_spec() {
 }
 
 #[test]
-fn held_nodes_are_not_waited_for_until_they_are_held_no_longer() {
+fn held_nodes_are_not_waited_for_and_the_end_of_their_hold_is_no_regress() {
+    let mut cluster = holding();
+    assert!(observe(&mut cluster, 0).arrived);
+    for minute in 1..=5 {
+        assert!(observe(&mut cluster, minute * 60).healthy);
+    }
+    // The hold has ended, and no window is open in which the nodes might follow.
+    let before = 24 * 60 * 60;
+    let soaked = observe(&mut cluster, before).healthy_seconds;
+    assert!(soaked > 240, "{soaked}");
+    set(&mut cluster, "UpToDate", "False", "InProgress", "nodes of workers wait for a window");
+    let after = observe(&mut cluster, before + 60);
+    assert_eq!((after.arrived, after.healthy, after.stuck), (true, true, None), "{}", after.message);
+    assert_eq!(after.healthy_seconds, soaked + 60);
+}
+
+#[test]
+fn nodes_that_were_never_held_or_are_held_no_longer_when_the_rest_arrives_are_waited_for() {
+    let mut cluster = holding();
+    let late = observe(&mut cluster, 25 * 60 * 60);
+    assert!(!late.arrived && late.message.contains("node group workers is at 1.35"), "{}", late.message);
+}
+
+#[test]
+fn nodes_that_cannot_follow_after_their_hold_are_told() {
+    let mut cluster = holding();
+    observe(&mut cluster, 0);
+    set(&mut cluster, "UpToDate", "False", "Blocked", "an update of the class is refused");
+    assert!(
+        !observe(&mut cluster, 60).arrived,
+        "while nodes are held, everything else has to be as it is wanted"
+    );
+    set(&mut cluster, "UpToDate", "True", "AsWanted", "");
+    observe(&mut cluster, 120);
+    set(&mut cluster, "UpToDate", "False", "Blocked", "PodEvictionFailure: ledger-0");
+    let found = observe(&mut cluster, 25 * 60 * 60);
+    assert!(found.arrived, "{}", found.message);
+    assert_eq!(found.stuck.as_deref(), Some("PodEvictionFailure: ledger-0"));
+    cluster.status.as_mut().unwrap().versions.nodes[0].version = "1.36".to_owned();
+    set(&mut cluster, "UpToDate", "True", "AsWanted", "");
+    assert_eq!(observe(&mut cluster, 26 * 60 * 60).stuck, None);
+}
+
+/// A cluster whose control plane has moved, and whose nodes are held back for a day.
+fn holding() -> TenantCluster {
     let held = json!({"holdNodesUntil": "2026-11-25T12:00:00Z"});
     let mut cluster = cluster(Some(a_move("Go", &held)), "1.36", READY);
     cluster.status.as_mut().unwrap().versions.nodes[0].version = "1.35".to_owned();
-    assert!(observe(&mut cluster, 0).arrived);
-    assert!(!observe(&mut cluster, 25 * 60 * 60).arrived);
+    cluster
+}
+
+fn set(cluster: &mut TenantCluster, type_: &str, status: &str, reason: &str, message: &str) {
+    let conditions = &mut cluster.status.as_mut().unwrap().conditions;
+    conditions.retain(|condition| condition.type_ != type_);
+    conditions.push(serde_json::from_value(condition(type_, status, reason, message)).unwrap());
 }
 
 #[test]

@@ -151,12 +151,61 @@ fn a_wave_that_stopped_goes_on_when_somebody_has_looked_at_its_failures() {
     hub.begin();
     hub.get_stuck("a");
     assert_eq!(hub.phase(), RolloutPhase::Stopped);
-    hub.spec.acknowledged_failures = 1;
+    hub.acknowledge("a");
     hub.look();
     hub.settle();
     assert_eq!(hub.states(), [Failed, Upgrading]);
     hub.succeed("b");
     assert_eq!(hub.phase(), RolloutPhase::Completed);
+}
+
+#[test]
+fn a_failure_that_was_looked_at_pays_for_no_other_one() {
+    let mut hub = rollout(json!([wave("first", json!({})), wave("second", json!({}))]))
+        .with("first", &["a", "b"])
+        .with("second", &["c", "d"]);
+    hub.begin();
+    hub.get_stuck("a");
+    hub.acknowledge("a");
+    hub.look();
+    hub.settle();
+    assert_eq!(hub.phase(), RolloutPhase::Running);
+    // It is tried again and fails again: that is another failure, of which nobody has taken note.
+    hub.member_spec("a").retry = Some("1".to_owned());
+    hub.succeed("b");
+    hub.look();
+    hub.settle();
+    hub.get_stuck("a");
+    assert_eq!(hub.phase(), RolloutPhase::Stopped);
+    hub.member_spec("a").retry = Some("2".to_owned());
+    hub.settle();
+    hub.look();
+    hub.settle();
+    hub.succeed("a");
+    hub.look();
+    hub.settle();
+    assert_eq!(hub.states(), [Succeeded, Succeeded, Upgrading, Preflight]);
+    hub.get_stuck("c");
+    assert_eq!(hub.phase(), RolloutPhase::Stopped, "what was noted in the first wave is spent");
+    hub.look();
+    hub.settle();
+    assert_eq!(hub.state("d"), Preflight);
+}
+
+#[test]
+fn a_member_that_is_put_off_waits_whatever_its_slot_says() {
+    for slots in [Slots::Binding, Slots::Advisory] {
+        let mut hub = rollout(json!([wave("w", json!({"maxConcurrent": 2}))])).with("w", &["a", "b"]);
+        hub.spec.slots = slots;
+        let later = hub.now + hours(3);
+        hub.member_spec("a").not_before = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(later));
+        hub.begin();
+        assert_eq!(hub.states(), [Preflight, Upgrading], "{slots:?}");
+        hub.pass_time(hours(3));
+        hub.look();
+        hub.settle();
+        assert_eq!(hub.state("a"), Upgrading, "{slots:?}");
+    }
 }
 
 #[test]

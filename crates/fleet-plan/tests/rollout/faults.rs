@@ -1,9 +1,10 @@
 //! Rule 9: whatever dies when, and whatever is read late, the end is the same.
 
-use fleet_api::v1alpha1::{MemberState, RolloutPhase, Run};
+use fleet_api::v1alpha1::{MemberState, RolloutMemberStatus, RolloutPhase, Run};
+use fleet_plan::rollout::CheckResult;
 use serde_json::json;
 
-use super::hub::{Hub, hours, minutes, rollout, wave};
+use super::hub::{Hub, Member, hours, minutes, rollout, wave};
 
 fn plan() -> Hub {
     rollout(json!([
@@ -136,4 +137,104 @@ fn a_record_that_is_gone_stops_the_rollout_and_is_named() {
     hub.settle();
     assert_eq!(hub.state("c"), MemberState::Preflight);
     assert!(hub.reason("WaitingForMembers").message.contains("gone: a"), "{:?}", hub.status.report);
+}
+
+#[test]
+fn an_abort_ends_although_a_record_is_gone() {
+    for gone in ["a", "g"] {
+        let mut hub = plan();
+        hub.begin();
+        hub.members.remove(gone);
+        hub.run(Run::Aborted);
+        assert_eq!(hub.phase(), RolloutPhase::Running, "{gone}: what is under way is left to finish");
+        for name in ["a", "b"].into_iter().filter(|name| *name != gone) {
+            hub.succeed(name);
+        }
+        assert_eq!(hub.phase(), RolloutPhase::Aborted, "{gone}: {:?}", hub.status.report);
+    }
+}
+
+#[test]
+fn a_record_that_is_gone_before_it_took_part_can_be_stored_again() {
+    let mut hub = plan();
+    hub.begin();
+    let record = hub.members.remove("g").unwrap();
+    hub.settle();
+    assert_eq!(hub.reason("WaitingForMembers").who, "operator");
+    hub.members.insert("g".to_owned(), Member { status: RolloutMemberStatus::default(), ..record });
+    let whole = live(hub, usize::MAX);
+    assert_eq!(whole.state("g"), MemberState::Succeeded);
+}
+
+#[test]
+fn no_gate_opens_before_every_member_was_read() {
+    let gate = json!({"before": [{"name": "calm", "condition": "true"}]});
+    let mut hub = rollout(json!([wave("w", gate)])).with("w", &["a", "b"]);
+    let openable = |hub: &Hub| hub.status.waves[0].gates[0].openable_since.is_some();
+    let late = hub.members.remove("b").unwrap();
+    hub.settle();
+    hub.checks.insert(
+        "calm".to_owned(),
+        CheckResult { at: hub.now, passed: Some(true), message: "everybody says so".to_owned() },
+    );
+    hub.settle();
+    assert!(!openable(&hub) && hub.status.waves[0].gates[0].opened_at.is_none());
+    hub.members.insert("b".to_owned(), late);
+    hub.checks.clear();
+    hub.settle();
+    assert!(openable(&hub));
+}
+
+#[test]
+fn what_is_not_the_plan_that_people_voted_on_moves_nobody() {
+    let mut more = plan();
+    more.add("second", "h");
+    more.spec.planned_members -= 1;
+    let mut other = plan();
+    other.stored_plan = Some("ef".repeat(32));
+    for (mut hub, message) in [(more, "its plan had 7"), (other, "not the plan that people voted on")] {
+        hub.begin();
+        assert_eq!(hub.phase(), RolloutPhase::Stopped);
+        assert!(hub.reason("RolloutBroken").message.contains(message), "{:?}", hub.status.report);
+        assert!(hub.states().iter().all(|state| !state.is_moving()), "{:?}", hub.states());
+        hub.run(Run::Aborted);
+        assert_eq!(hub.phase(), RolloutPhase::Aborted);
+    }
+}
+
+#[test]
+fn nodes_that_cannot_follow_after_their_hold_fail_a_member_that_had_succeeded() {
+    let mut hub = rollout(json!([wave("first", json!({})), wave("second", json!({"soak": "1h"}))]))
+        .with("first", &["a"])
+        .with("second", &["b", "c"]);
+    hub.spec.hold_nodes = Some(fleet_api::text::Minutes(60));
+    hub.begin();
+    hub.succeed("a");
+    hub.look();
+    hub.settle();
+    assert_eq!(hub.states(), [MemberState::Succeeded, MemberState::Upgrading, MemberState::Preflight]);
+    hub.pass_time(hours(2));
+    hub.see("a", |seen| {
+        (seen.arrived, seen.healthy) = (true, true);
+        seen.stuck = Some("PodEvictionFailure: ledger-0".to_owned());
+    });
+    hub.settle();
+    assert_eq!(hub.state("a"), MemberState::Failed);
+    assert!(hub.message("a").contains("its nodes cannot follow"), "{}", hub.message("a"));
+    assert!(hub.passed("first"), "a wave that has passed stays passed");
+    assert_eq!(hub.phase(), RolloutPhase::Stopped);
+    hub.look();
+    hub.settle();
+    assert_eq!(hub.state("c"), MemberState::Preflight, "nobody begins behind it");
+    // Once it is mended and tried again, its nodes are held no longer than they were.
+    let first = hub.cluster("a").current.as_ref().unwrap().hold_nodes_until.clone();
+    hub.member_spec("a").retry = Some("mended".to_owned());
+    hub.settle();
+    hub.look();
+    hub.settle();
+    assert_eq!(hub.state("a"), MemberState::Upgrading);
+    assert!(hub.cluster("a").current.as_ref().unwrap().hold_nodes_until <= first);
+    hub.succeed("a");
+    assert_eq!(hub.state("a"), MemberState::Succeeded);
+    assert_eq!(hub.phase(), RolloutPhase::Running);
 }

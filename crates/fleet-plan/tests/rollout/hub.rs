@@ -66,6 +66,8 @@ pub struct Hub {
     pub votes: Vec<VoteView>,
     pub checks: BTreeMap<String, CheckResult>,
     pub approvers: Vec<ApproverRole>,
+    /// The hash of what is stored, where it is not that of the plan.
+    pub stored_plan: Option<String>,
     pub now: Timestamp,
     /// The fault of the engine that is in force.
     #[cfg(feature = "mutants")]
@@ -93,6 +95,7 @@ pub fn rollout(waves: Value) -> Hub {
         votes: Vec::new(),
         checks: BTreeMap::new(),
         approvers: Vec::new(),
+        stored_plan: None,
         now: start(),
         #[cfg(feature = "mutants")]
         mutant: None,
@@ -127,7 +130,9 @@ impl Hub {
                 from: KubernetesVersion::from_minor(35),
                 slot: Time(start()),
                 skip: false,
+                not_before: None,
                 retry: None,
+                acknowledged: None,
                 rollback: false,
             },
             status: RolloutMemberStatus::default(),
@@ -173,6 +178,7 @@ impl Hub {
             votes: self.votes.clone(),
             checks: self.checks.clone(),
             approvers: &self.approvers,
+            stored_plan: self.stored_plan.clone().unwrap_or_else(|| self.spec.plan_hash.clone()),
             now: self.now,
         })
     }
@@ -299,6 +305,12 @@ impl Hub {
     pub fn succeed(&mut self, name: &str) {
         self.arrive(name, Some(1_000_000));
         self.settle();
+    }
+
+    /// A person has looked at the failure of a member's present attempt.
+    pub fn acknowledge(&mut self, name: &str) {
+        let attempt = self.members[name].status.attempt;
+        self.member_spec(name).acknowledged = Some(attempt);
     }
 
     pub fn get_stuck(&mut self, name: &str) {

@@ -75,6 +75,31 @@ fn a_move_is_not_begun_in_the_rest_of_a_window_when_a_whole_one_is_long_enough()
 }
 
 #[test]
+fn nodes_that_are_held_back_follow_in_a_window_of_their_own() {
+    let mut world = World::new("2026-11-24T14:00:00Z");
+    world.tenant("acme", "all", "1.35", &windows("UTC", &["Tue", "Thu"], "22:00", "4h"));
+    world.clusters[0].spec.eks = Some(
+        serde_json::from_value(json!({
+            "account": "111122223333", "region": "eu-central-1", "roleArn": "arn:aws:iam::111122223333:role/f",
+            "clusterRoleArn": "arn:aws:iam::111122223333:role/c", "network": {"subnetIds": ["subnet-1", "subnet-2"]},
+            "nodeGroups": [{
+                "name": "workers", "platform": "bottlerocket-x86_64", "instanceTypes": ["m7i.large"], "scaling": {"min": 1, "desired": 1, "max": 2},
+                "nodeRoleArn": "arn:aws:iam::111122223333:role/n",
+            }],
+        }))
+        .unwrap(),
+    );
+    let mut rollout = by_ring(&["all"]);
+    rollout.hold_nodes = Some("48h".parse().unwrap());
+    let plan = world.plan(&rollout).unwrap();
+    assert_eq!(plan.members[0].moved_at, at("2026-11-24T22:25:00Z"));
+    assert_eq!(plan.members[0].nodes_from, Some(at("2026-11-26T22:25:00Z")));
+    rollout.hold_nodes = Some("72h".parse().unwrap());
+    let plan = world.plan(&rollout).unwrap();
+    assert_eq!(plan.members[0].nodes_from, Some(at("2026-12-01T22:00:00Z")), "no window is open on Friday");
+}
+
+#[test]
 fn those_whose_support_ends_first_go_first() {
     let mut world = World::new("2026-11-24T14:00:00Z");
     world.tenant("a-late", "all", "1.35", &Value::Null).tenant("b-soon", "all", "1.35", &Value::Null);

@@ -40,6 +40,7 @@ impl Seen<'_> {
     }
 
     fn gate_opened(&self, checks: &Checks, wave: usize, gate: &Gate, before: bool) -> Result<(), Violation> {
+        self.all_are_known(|| format!("gate {} opened", gate.name))?;
         let error = self.scenario.clock_error();
         if let Some(approval) = &gate.approval {
             let openable = if before {

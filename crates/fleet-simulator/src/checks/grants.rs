@@ -11,6 +11,7 @@ use super::{
     windows::{self, Step},
 };
 use crate::{
+    hub::Member,
     scenario::Target,
     time::{MINUTE, Millis, SECOND, length},
 };
@@ -136,9 +137,8 @@ impl Seen<'_> {
         let Some(member) = self.scenario.members.get(index) else { return Ok(()) };
         let Some(wave) = self.scenario.waves.get(member.wave) else { return Ok(()) };
         let members = self.hub.of_wave(member.wave);
-        let acknowledged = self.acknowledged();
-        let allowed = failures_allowed(wave, members.len()) + acknowledged;
-        let failed = members.iter().filter(|index| !self.lately(**index, |state| !is_failure(state))).count();
+        let allowed = failures_allowed(wave, members.len());
+        let failed = members.iter().filter(|index| self.surely_fails(**index)).count();
         if i64::try_from(failed).unwrap_or(i64::MAX) > allowed {
             let text = format!(
                 "{} is allowed to begin, and {failed} of wave {} have failed, {allowed} may",
@@ -181,16 +181,37 @@ impl Seen<'_> {
             })
     }
 
-    /// How many failures a person has looked at, at most, by what an engine may still see.
-    pub(super) fn acknowledged(&self) -> i64 {
-        let rollouts = self.hub.rollout.since(self.oldest()).flatten();
-        rollouts.map(|rollout| i64::from(rollout.spec.acknowledged_failures)).max().unwrap_or_default()
+    /// Whether a member has failed, and nobody has looked at that, by everything that an engine may still see.
+    pub(super) fn surely_fails(&self, member: usize) -> bool {
+        let Some(history) = self.hub.members.get(member) else { return false };
+        let mut seen = history.since(self.oldest()).flatten().peekable();
+        seen.peek().is_some()
+            && seen.all(|member| is_failure(member.status.state) && !is_acknowledged(member))
+    }
+
+    /// How many failures of a wave a person has looked at, at most, by what an engine may still see.
+    pub(super) fn acknowledged(&self, wave: usize) -> i64 {
+        let noted = |index: &&usize| {
+            let history = self.hub.members.get(**index);
+            history.is_some_and(|history| {
+                history
+                    .since(self.oldest())
+                    .flatten()
+                    .any(|member| is_failure(member.status.state) && is_acknowledged(member))
+            })
+        };
+        count(self.hub.of_wave(wave).iter().filter(noted).count())
     }
 }
 
 /// Whether a state counts as a failure of the wave.
-pub(super) const fn is_failure(state: MemberState) -> bool {
+pub(crate) const fn is_failure(state: MemberState) -> bool {
     matches!(state, MemberState::Failed | MemberState::RollingBack | MemberState::RolledBack)
+}
+
+/// Whether somebody has looked at the failure of a member's present attempt.
+fn is_acknowledged(member: &Member) -> bool {
+    member.spec.acknowledged == Some(member.status.attempt)
 }
 
 /// How many of a wave may move at once.

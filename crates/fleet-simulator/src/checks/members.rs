@@ -162,7 +162,7 @@ impl Seen<'_> {
         let allowed =
             self.scenario.waves.get(member.wave).map_or(0, |wave| failures_allowed(wave, members.len()));
         let offline = super::grants::count(offline.count());
-        if offline > allowed + self.acknowledged() {
+        if offline > allowed + self.acknowledged(member.wave) {
             let text = format!("{} left as {offline} that are offline, {allowed} may", member.name);
             return Err(self.broken(Rule::Denominator, text));
         }

@@ -15,6 +15,8 @@ mod moves;
 mod waves;
 mod windows;
 
+pub(crate) use grants::is_failure;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use fleet_api::v1alpha1::{MemberState, MoveStage};

@@ -121,6 +121,11 @@ impl Seen<'_> {
         };
         let error = self.scenario.clock_error() + self.scenario.staleness();
         let name = self.name(index);
+        // Another attempt of a cluster that has moved holds its nodes no longer than the first.
+        let again = self.hub.member(index).is_some_and(|member| member.status.attempt > 1);
+        if again && new.hold_nodes_until.is_some() {
+            return Ok(());
+        }
         // A crash may lie between the moment at which it was allowed to begin and this one.
         let began = self.hub.member(index).and_then(|member| member.status.started_at.as_ref().map(millis));
         let least = began.unwrap_or(self.now).min(self.now) + hold * MINUTE - error;

@@ -112,7 +112,7 @@ impl Seen<'_> {
         }
         let succeeded = members.iter().filter(|index| done(**index)).count();
         let counting = members.iter().filter(|index| done(**index) || !left(**index)).count();
-        let tolerated = failures_allowed(wave, members.len()) + self.acknowledged();
+        let tolerated = failures_allowed(wave, members.len()) + self.acknowledged(index);
         let needed = successes_needed(wave, counting, tolerated);
         let silent = |index: &&usize| {
             let history = self.hub.members.get(**index);

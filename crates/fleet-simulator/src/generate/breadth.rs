@@ -116,3 +116,17 @@ pub(super) fn stored_late(random: &mut Random, scenario: &mut Scenario) {
         }
     }
 }
+
+/// Nodes that were held back and cannot follow when they should: a disruption budget, no addresses, a broken image.
+pub(super) fn stuck_nodes(random: &mut Random, theme: Theme, scenario: &mut Scenario) {
+    if theme == Theme::Fair || scenario.hold_nodes.is_none() {
+        return;
+    }
+    for member in &mut scenario.members {
+        member.nodes_stuck = random.chance(12);
+    }
+    // Within the time in which things go wrong, or else nobody would meet them.
+    if random.chance(60) {
+        scenario.hold_nodes = Some(random.between(15, (scenario.mended_after / MINUTE / 2).max(16)));
+    }
+}

@@ -20,7 +20,6 @@ use crate::{
 struct Steered<'a> {
     rollout: &'a str,
     run: Run,
-    acknowledged_failures: i32,
 }
 
 pub(crate) async fn pause(session: &Session, name: Option<&str>, format: Format) -> Result<Exit> {
@@ -53,24 +52,25 @@ pub(crate) async fn resume(
         return Err(CliError::no(format!("rollout `{}` is being rolled back", pick::name_of(&rollout)))
             .hint("plan another one once it is over"));
     }
-    let failed = failures(&hub, pick::name_of(&rollout)).await?;
-    let count_of = i32::try_from(failed.len()).unwrap_or(i32::MAX);
-    let mut acknowledged = rollout.spec.acknowledged_failures;
-    if count_of > acknowledged {
+    let failed = open_failures(&hub, pick::name_of(&rollout)).await?;
+    if !failed.is_empty() {
         session.printer.note(&format!("{}\n", list(&failed)));
         if !acknowledge {
             return Err(CliError::no(format!(
                 "rollout `{}` has {} that nobody has said to have looked at",
                 pick::name_of(&rollout),
-                count(usize::try_from(count_of - acknowledged).unwrap_or_default(), "failure")
+                count(failed.len(), "failure")
             ))
             .hint("try them again with `fleet rollout retry TENANT`, or leave them out with `fleet rollout skip TENANT`")
             .hint("or go on all the same with `fleet rollout resume --acknowledge-failures`"));
         }
-        acknowledged = count_of;
+        // What is noted is the failure that was shown: a member that has changed since is refused, and shown anew.
+        for member in &failed {
+            let attempt = member.status.as_ref().map(|status| status.attempt);
+            patch::member(&hub, member, json!({ "acknowledged": attempt })).await?;
+        }
     }
-    let spec = json!({"run": Run::Running, "acknowledgedFailures": acknowledged});
-    let rollout = patch::spec(&hub, pick::name_of(&rollout), spec, version(&rollout)).await?;
+    let rollout = patch::set_run(&hub, pick::name_of(&rollout), Run::Running, version(&rollout)).await?;
     print(session, &rollout, "resumed", format)
 }
 
@@ -113,12 +113,15 @@ fn steerable(rollout: &Rollout) -> Result<()> {
     Ok(())
 }
 
-/// Members that count as failures, in the sense of the engine: failed, or on their way back.
-async fn failures(hub: &Hub, rollout: &str) -> Result<Vec<RolloutMember>> {
+/// Members that count as failures, in the sense of the engine: failed, or on their way back, and nobody has said to have
+/// looked at it.
+async fn open_failures(hub: &Hub, rollout: &str) -> Result<Vec<RolloutMember>> {
     let mut members = pick::members(hub, rollout).await?;
     members.retain(|member| {
-        let state = member.status.as_ref().map(|status| status.state).unwrap_or_default();
-        matches!(state, MemberState::Failed | MemberState::RollingBack | MemberState::RolledBack)
+        let status = member.status.clone().unwrap_or_default();
+        let fails =
+            matches!(status.state, MemberState::Failed | MemberState::RollingBack | MemberState::RolledBack);
+        fails && member.spec.acknowledged != Some(status.attempt)
     });
     Ok(members)
 }
@@ -138,11 +141,7 @@ fn list(failed: &[RolloutMember]) -> String {
 
 pub(super) fn print(session: &Session, rollout: &Rollout, what: &str, format: Format) -> Result<Exit> {
     let name = pick::name_of(rollout);
-    let steered = Steered {
-        rollout: name,
-        run: rollout.spec.run,
-        acknowledged_failures: rollout.spec.acknowledged_failures,
-    };
+    let steered = Steered { rollout: name, run: rollout.spec.run };
     session.printer.value(
         format,
         &Document::new("RolloutSteered", &steered),

@@ -20,8 +20,11 @@ pub struct RolloutPlan {
     pub kind: String,
     /// The rollout's name.
     pub name: String,
-    /// The SHA-256 of everything else in the plan, in 64 hexadecimal digits. Approvals are bound to it.
+    /// The SHA-256 of what is carried out, in 64 hexadecimal digits: the strategy, and every member with its cluster, its
+    /// wave and its slot. Approvals are bound to it, and the controller finds the same hash in what is stored.
     pub hash: String,
+    /// The SHA-256 of everything else in the file, dates included: a file that somebody edited is not started.
+    pub seal: String,
     /// When it was made.
     pub made_at: Timestamp,
     /// Which hop of how many it is, when the way to the target takes several rollouts.
@@ -172,17 +175,19 @@ pub struct PlannedRollback {
 }
 
 impl RolloutPlan {
-    /// The plan with its hash.
+    /// The plan with its hash and its seal.
     pub(super) fn sealed(mut self) -> Self {
-        self.hash.clear();
+        self.hash = super::hash::of_plan(&self);
+        self.seal.clear();
         // A plan has JSON, so that there always is a hash.
-        self.hash = full_hash(&self).unwrap_or_default();
+        self.seal = full_hash(&self).unwrap_or_default();
         self
     }
 
     /// Whether the plan is what it was when it was made.
     pub fn is_intact(&self) -> bool {
-        self.hash.len() == 64 && self.clone().sealed().hash == self.hash
+        let again = self.clone().sealed();
+        self.hash.len() == 64 && again.hash == self.hash && again.seal == self.seal
     }
 
     /// The members of a wave, by slot.

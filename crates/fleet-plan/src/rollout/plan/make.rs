@@ -208,6 +208,7 @@ fn assemble(
         kind: KIND.to_owned(),
         name: input.name.to_owned(),
         hash: String::new(),
+        seal: String::new(),
         made_at: input.now,
         hop: None,
         begins_at,
@@ -271,7 +272,6 @@ fn member(
     slot: &Slot,
 ) -> Option<PlannedMember> {
     let Errand::Move { from, to } = candidate.errand else { return None };
-    let hold = input.strategy.hold_nodes.filter(|_| task.work.held() > 0);
     Some(PlannedMember {
         tenant: candidate.tenant.to_owned(),
         cluster: candidate.cluster.to_owned(),
@@ -284,7 +284,8 @@ fn member(
         minutes: task.wanted,
         moved_at: slot.course.arrived,
         ends_at: slot.ends,
-        nodes_from: hold.and_then(|hold| later(slot.course.first, hold.0)),
+        nodes_from: (input.strategy.hold_nodes)
+            .and_then(|hold| task.work.nodes_from(task.times.as_deref(), slot.course.arrived, hold.0)),
         support_days: days_left(input, from),
         extra_per_day: extra_per_day(input, candidate),
         rollback: rollback(input, candidate, task, slot, from),

@@ -9,6 +9,7 @@ mod candidates;
 mod chain;
 mod conflict;
 mod document;
+mod hash;
 mod make;
 mod moved;
 mod objects;
@@ -36,6 +37,7 @@ pub use document::{
     API_VERSION, CostOfDelay, Hop, KIND, PlannedGate, PlannedMember, PlannedRollback, PlannedWave,
     RolloutPlan,
 };
+pub use hash::stored_hash;
 pub use moved::{Moved, moved};
 pub use objects::{member_name, member_objects, rollout_object};
 

@@ -40,7 +40,9 @@ pub fn member_objects<'a>(
             from: member.from,
             slot: Time(member.slot),
             skip: false,
+            not_before: None,
             retry: None,
+            acknowledged: None,
             rollback: false,
         };
         let mut object = RolloutMember::new(&member_name(&plan.name, &member.tenant), spec);

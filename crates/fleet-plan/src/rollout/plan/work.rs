@@ -24,8 +24,8 @@ pub(super) struct Work {
     steps: Vec<i64>,
     /// Whether the first one moves the control plane.
     control_plane: bool,
-    /// What its nodes take, when they are held back and follow later.
-    held: i64,
+    /// What its node groups take, in minutes each, when they are held back and follow later.
+    held: Vec<i64>,
     /// What has to go back before the control plane can, in minutes.
     back: i64,
 }
@@ -47,7 +47,12 @@ impl Work {
         hold: Option<i64>,
     ) -> Self {
         if target.kubernetes.is_none() {
-            return Self { steps: vec![expected_minutes(target)], control_plane: false, held: 0, back: 0 };
+            return Self {
+                steps: vec![expected_minutes(target)],
+                control_plane: false,
+                held: Vec::new(),
+                back: 0,
+            };
         }
         let addons = std::iter::repeat_n(durations::ADDON_UPDATE, addons);
         let groups: Vec<i64> =
@@ -55,13 +60,16 @@ impl Work {
         let nodes: i64 = groups.iter().sum();
         let mut steps = vec![durations::CONTROL_PLANE_UPDATE];
         steps.extend(addons.clone());
-        if hold.is_none() {
+        let held = if hold.is_some() {
+            groups
+        } else {
             steps.extend(groups);
-        }
+            Vec::new()
+        };
         // Nodes that are held back for the whole of the 7 days never have to go back.
         let held_back = hold.is_some_and(|hold| hold >= ROLLBACK_DAYS * 24 * 60);
         let back = addons.sum::<i64>() + if held_back { 0 } else { nodes };
-        Self { steps, control_plane: true, held: if hold.is_some() { nodes } else { 0 }, back }
+        Self { steps, control_plane: true, held, back }
     }
 
     /// The first step, in minutes: without so much left of a window the engine lets nobody begin.
@@ -88,9 +96,20 @@ impl Work {
         self.steps.iter().copied().max().unwrap_or_default()
     }
 
-    /// What its nodes take when they follow later, in minutes.
-    pub(super) const fn held(&self) -> i64 {
-        self.held
+    /// When its nodes begin to follow that are held back for so many minutes after everything else has arrived: their first
+    /// group waits for a window that it fits into. `None` when none are held, and when no window will do.
+    pub(super) fn nodes_from(
+        &self,
+        times: Option<&Timeline<'_>>,
+        arrived: Timestamp,
+        hold: i64,
+    ) -> Option<Timestamp> {
+        let first = self.held.first()?;
+        let free = later(arrived, hold)?;
+        match times.map(|times| times.ask(Change::GoesOn, free, *first)) {
+            None | Some(Begin::Now(_)) => Some(free),
+            Some(Begin::Later(at)) => at,
+        }
     }
 
     /// What has to go back before the control plane can, in minutes.

@@ -131,6 +131,7 @@ fn world<'a>(
         members: stored.iter().map(|(name, stored)| (name.clone(), stored.view())).collect(),
         votes: Vec::new(),
         checks: BTreeMap::new(),
+        stored_plan: String::new(),
         approvers: &[],
         now,
     }
