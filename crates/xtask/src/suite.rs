@@ -39,8 +39,11 @@ const STAGES: &[Stage] = &[
     Stage { name: "tests", does: "unit, property, scenario and end-to-end tests", run: tests },
     Stage {
         name: "simulate",
-        does: "20,000 seeded rollouts break no rule",
-        run: || run_simulator(&["--seeds", "20000"]),
+        does: "20,000 seeded rollouts, and two of 2,000 members, break no rule",
+        run: || {
+            run_simulator(&["--seeds", "20000"])?;
+            run_simulator(&["--seeds", "2", "--members", "2000"])
+        },
     },
 ];
 
