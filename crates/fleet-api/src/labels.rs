@@ -57,6 +57,9 @@ pub const TAG_TENANT: &str = "tenantfleet.dev/tenant";
 
 /// The namespace of the controller and of its receipts on the management cluster.
 pub const SYSTEM_NAMESPACE: &str = "fleet-system";
+/// The Secret of [`SYSTEM_NAMESPACE`] with the bearer tokens of Prometheus servers, by the keys that the Fleet names. It is
+/// the only Secret that the controller may read.
+pub const PROMETHEUS_SECRET: &str = "fleet-prometheus";
 /// On a ConfigMap of [`SYSTEM_NAMESPACE`]: says that it holds a deletion receipt.
 pub const RECEIPT: &str = "tenantfleet.dev/receipt";
 /// The Kubernetes group that the controller itself has in a tenant's cluster, through its access entry.

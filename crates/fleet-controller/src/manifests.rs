@@ -40,6 +40,8 @@ pub const TENANT_PEOPLE: &str = "fleet-tenant-people";
 const PORT: i32 = 9440;
 /// A namespace with this label set to `allowed` may read the metrics.
 const METRICS_LABEL: &str = "tenantfleet.dev/metrics";
+/// What runs in a namespace with this label set to `allowed` may be asked by the gates of rollouts.
+const PROMETHEUS_LABEL: &str = "tenantfleet.dev/prometheus";
 /// The namespace of events about objects that have none.
 const EVENTS_NAMESPACE: &str = "default";
 
@@ -451,6 +453,12 @@ fn network() -> Documents {
                         to: None,
                         ports: Some(vec![port("TCP", 443), port("TCP", 6443)]),
                     },
+                    // Prometheus inside the management cluster. The ports that count are those of its pods, which differ
+                    // from product to product; the Fleet's list says which of them are asked.
+                    NetworkPolicyEgressRule {
+                        to: Some(vec![namespaces_with(PROMETHEUS_LABEL, "allowed")]),
+                        ports: None,
+                    },
                 ]),
             }),
         },
@@ -508,6 +516,23 @@ mod tests {
         assert_eq!(container["readOnlyRootFilesystem"], true);
         assert_eq!(container["allowPrivilegeEscalation"], false);
         assert_eq!(container["capabilities"]["drop"][0], "ALL");
+    }
+
+    #[test]
+    fn prometheus_is_reached_in_namespaces_that_an_operator_has_labelled_and_nowhere_else() {
+        let own = |d: &serde_yaml::Value| d["kind"] == "NetworkPolicy" && d["metadata"]["name"] == NAME;
+        let policy = documents().into_iter().find(own).unwrap();
+        let policy: NetworkPolicy = serde_yaml::from_value(policy).unwrap();
+        for rule in policy.spec.unwrap().egress.unwrap() {
+            let ports: Vec<_> = rule.ports.into_iter().flatten().filter_map(|port| port.port).collect();
+            let to = rule.to.unwrap_or_default();
+            if ports.is_empty() {
+                assert_eq!(to, [namespaces_with("tenantfleet.dev/prometheus", "allowed")]);
+            } else {
+                let known = [53, 443, 6443].map(IntOrString::Int);
+                assert!(ports.iter().all(|port| known.contains(port)), "{ports:?}");
+            }
+        }
     }
 
     #[test]

@@ -3,6 +3,8 @@
 //! The Roles of the manifests are made from this table. A test records what a whole life of a tenant asks of the
 //! API server and compares it with the table, in both directions.
 
+use fleet_api::labels;
+
 /// Where a permission holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Scope {
@@ -103,6 +105,15 @@ pub(crate) const PERMISSIONS: &[Permission] = &[
         verbs: &["create", "list", "patch", "watch"],
         names: &[],
     },
+    // The tokens of the Prometheus servers that gates may ask. Of the namespace's other Secrets nothing can be read,
+    // whatever a Fleet or a rollout says: the name is fixed, and RBAC holds `get` to it.
+    Permission {
+        scope: Scope::System,
+        group: "",
+        resources: &["secrets"],
+        verbs: &["get"],
+        names: &[labels::PROMETHEUS_SECRET],
+    },
     // The lease. RBAC cannot limit `create` to a name.
     Permission {
         scope: Scope::System,
@@ -132,12 +143,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_granted_by_wildcard_and_no_secret_can_be_read() {
+    fn nothing_is_granted_by_wildcard_and_no_secret_can_be_read_but_the_tokens_of_prometheus_servers() {
         for permission in PERMISSIONS {
             for word in permission.resources.iter().chain(permission.verbs).chain([&permission.group]) {
                 assert!(!word.contains('*'), "{permission:?}");
             }
-            assert!(!permission.resources.contains(&"secrets"), "{permission:?}");
+            if permission.resources.contains(&"secrets") {
+                assert_eq!(
+                    (permission.scope, permission.verbs),
+                    (Scope::System, &["get"][..]),
+                    "{permission:?}"
+                );
+                assert_eq!(permission.names, [labels::PROMETHEUS_SECRET], "{permission:?}");
+            }
             assert!(permission.verbs.is_sorted(), "{permission:?}");
         }
     }

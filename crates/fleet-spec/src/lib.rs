@@ -15,6 +15,7 @@ mod node;
 mod object;
 mod parse;
 mod place;
+pub mod prometheus;
 pub mod render;
 mod rollout;
 pub mod rules;

@@ -88,6 +88,7 @@ fn pattern_words(pattern: &str) -> Option<&'static str> {
         "^AmazonEKS[A-Za-z]+Policy$" => "the name of an EKS access policy, such as `AmazonEKSViewPolicy`",
         "^[0-9a-f]{64}$" => "a SHA-256 in 64 hexadecimal digits",
         "^[A-Z]{2,4}-[0-9]{1,2}$" => "the id of a control, such as `POD-7`",
+        "^[-._a-zA-Z0-9]+$" => "a key of a Secret: letters, digits, `-`, `.` and `_`",
         _ => return None,
     })
 }

@@ -36,6 +36,27 @@ pub struct FleetSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     pub approvers: Vec<ApproverRole>,
+    /// The Prometheus servers that the gates of rollouts may ask at addresses that are not public. A gate whose URL is
+    /// one of these, or lies below it, is asked wherever the server stands; any other gate is asked only at public
+    /// addresses. Link-local and metadata addresses are never asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    pub prometheus: Vec<PrometheusServer>,
+}
+
+/// A Prometheus server that the gates of rollouts may ask.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PrometheusServer {
+    /// Its URL, such as `http://prometheus.monitoring.svc:9090` or `https://mimir.example.com/prometheus`: scheme, host,
+    /// port and path. A gate's URL has to have the same scheme, host and port, and a path that is this one or lies below.
+    #[schemars(length(min = 1, max = 512))]
+    pub url: String,
+    /// A key of the Secret `fleet-prometheus` in the namespace `fleet-system`, under which the bearer token stands that
+    /// the server asks for. The token is sent to this URL alone. No token when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(min = 1, max = 253), regex(pattern = "^[-._a-zA-Z0-9]+$"))]
+    pub token_key: Option<String>,
 }
 
 /// What holds for tenants that do not say otherwise.

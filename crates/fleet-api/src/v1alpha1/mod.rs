@@ -28,7 +28,7 @@ pub use baseline::{
     Baseline, BaselineParameters, BaselineSpec, ExemptNamespace, ExtraTemplate, LimitDefaults, Profile,
 };
 pub use control_exception::{ControlException, ControlExceptionScope, ControlExceptionSpec};
-pub use fleet::{Brakes, Costs, Fleet, FleetDefaults, FleetSpec};
+pub use fleet::{Brakes, Costs, Fleet, FleetDefaults, FleetSpec, PrometheusServer};
 pub use maintenance::{Chosen, Deferral, Freeze, Maintenance, Weekday, Window};
 pub use rollout::{
     ApprovalGate, Gate, GateStatus, JobGate, Ledger, MemberCounts, MemberSelector, OnFailure, PrometheusGate,

@@ -13,8 +13,8 @@ use fleet_api::{
     v1alpha1::{Gate, GateStatus, MemberState, Rollout, TenantCluster},
 };
 use fleet_exec::{
-    gates::{JobRun, JobState, query, run_job},
-    remote::{Addresses, Remote},
+    gates::{JobRun, JobState, run_job},
+    remote::Remote,
 };
 use fleet_plan::rollout::CheckResult;
 use fleet_spec::condition::Condition;
@@ -22,7 +22,7 @@ use futures::future::join_all;
 use jiff::Timestamp;
 use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
 
-use super::{condition, world::Seen};
+use super::{condition, prometheus::Server, world::Seen};
 use crate::{context::Context, error::chain};
 
 /// How many times the pace of the loop passes between two checks of a gate: a minute with the default.
@@ -52,7 +52,7 @@ struct Check {
 /// What a check asks, with everything that it needs.
 enum Question {
     Condition { expression: String, clusters: Vec<(String, Option<Arc<TenantCluster>>)> },
-    Prometheus { url: String, query: String, addresses: Addresses },
+    Prometheus { server: Server, query: String },
     Job { jobs: Vec<(String, Option<Remote>, JobRun)>, now: Timestamp },
 }
 
@@ -82,7 +82,7 @@ impl Checks {
             let rollout = ObjectRef::<Rollout>::from_obj(&*seen.rollout);
             let every = (context.pace * PACES).max(Duration::from_secs(1));
             tokio::spawn(async move {
-                let words = answer(question).await;
+                let words = answer(&context, question).await;
                 let result = sum_up(&words, context.now());
                 if checks.end(&uid, &name, result, every) {
                     context.queues.rollouts.ask_for(rollout);
@@ -181,9 +181,8 @@ fn question(
         return Some(Question::Condition { expression: expression.clone(), clusters: clusters.collect() });
     }
     if let Some(asked) = &gate.prometheus {
-        // The sandbox and tests have their servers on this machine; nobody else may ask there.
-        let addresses = if context.addresses.loopback { Addresses::LOCAL } else { Addresses::PUBLIC };
-        return Some(Question::Prometheus { url: asked.url.clone(), query: asked.query.clone(), addresses });
+        let server = Server::of(&asked.url, &context.stores.fleet().spec.prometheus, context.addresses);
+        return Some(Question::Prometheus { server, query: asked.query.clone() });
     }
     let job = gate.job.as_ref()?;
     let run = |tenant: &str| {
@@ -208,7 +207,7 @@ fn question(
 }
 
 /// Makes a check.
-async fn answer(question: Question) -> Vec<Word> {
+async fn answer(context: &Context, question: Question) -> Vec<Word> {
     match question {
         Question::Condition { expression, clusters } => {
             let judge = move || {
@@ -219,8 +218,8 @@ async fn answer(question: Question) -> Vec<Word> {
                 vec![(String::new(), None, format!("the condition could not be judged: {error}"))]
             })
         }
-        Question::Prometheus { url, query: asked, addresses } => {
-            let word = match query(&url, &asked, addresses).await {
+        Question::Prometheus { server, query } => {
+            let word = match server.ask(&context.client, &query).await {
                 Ok((true, samples)) => (Some(true), format!("the query holds, with {samples} samples")),
                 Ok((false, 0)) => (Some(false), "the query has no result".to_owned()),
                 Ok((false, _)) => (Some(false), "the query does not hold".to_owned()),

@@ -7,6 +7,7 @@
 mod carry_out;
 mod checks;
 mod condition;
+mod prometheus;
 mod tell;
 mod world;
 

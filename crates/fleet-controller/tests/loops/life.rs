@@ -165,6 +165,7 @@ async fn a_tenant_is_hardened_watched_and_deleted_with_no_more_than_the_permissi
         ("events.k8s.io", "events", "patch"),
         ("tenantfleet.dev", "rollouts/status", "update"),
         ("tenantfleet.dev", "rolloutmembers/status", "update"),
+        ("", "secrets", "get"),
     ]
     .map(|(group, resource, verb)| (group.to_owned(), resource.to_owned(), verb.to_owned()));
     let needed: Asked = asked.union(&rare.into()).cloned().collect();

@@ -1,13 +1,19 @@
-//! A rollout on a real management cluster, under the permissions of the manifests: a vote, a condition, a member that is
-//! looked at, moved, seen healthy and done, over a kill; and what the tenant's loop leaves alone meanwhile.
+//! A rollout on a real management cluster, under the permissions of the manifests: a condition, a Prometheus server that
+//! asks for a token, a member that is looked at, moved, seen healthy and done, over a kill; and what the tenant's loop
+//! leaves alone meanwhile.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
+use axum::http::{HeaderMap, StatusCode};
 use fleet_api::{
     labels,
     v1alpha1::{MemberState, MoveStage, Rollout, RolloutMember, RolloutPhase, TenantCluster},
 };
 use fleet_plan::rollout::plan::stored_hash;
+use k8s_openapi::api::core::v1::Secret;
 use kube::{
     Api, ResourceExt as _,
     api::{Patch, PatchParams, PostParams},
@@ -42,6 +48,35 @@ fn state(member: &RolloutMember) -> MemberState {
     member.status.as_ref().map(|status| status.state).unwrap_or_default()
 }
 
+/// A Prometheus server for whoever has the token: its URL, and how many asked with it.
+async fn prometheus(token: &'static str) -> (String, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let answer = move |headers: HeaderMap| {
+        let may = headers.get("authorization").is_some_and(|given| given == &format!("Bearer {token}"));
+        counted.fetch_add(usize::from(may), Ordering::SeqCst);
+        let body = json!({ "status": "success", "data": { "resultType": "scalar", "result": [1.0, "1"] } });
+        let status = if may { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
+        std::future::ready((status, body.to_string()))
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/platform", listener.local_addr().unwrap());
+    let router = axum::Router::new().route("/platform/api/v1/query", axum::routing::get(answer));
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    (url, asked)
+}
+
+/// Allows the server in the Fleet, and stores its token.
+async fn allow(hub: &Hub, url: &str, token: &str) {
+    let list = json!({ "spec": { "prometheus": [{ "url": url, "tokenKey": "platform" }] } });
+    hub.fleets().patch("fleet", &PatchParams::default(), &Patch::Merge(&list)).await.unwrap();
+    let secret = serde_json::from_value(json!({
+        "metadata": { "name": labels::PROMETHEUS_SECRET }, "stringData": { "platform": token },
+    }));
+    let secrets: Api<Secret> = Api::namespaced(hub.admin.clone(), labels::SYSTEM_NAMESPACE);
+    secrets.create(&PostParams::default(), &secret.unwrap()).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rollout_moves_a_tenant_by_its_evidence_and_survives_a_kill() {
     let hub = Hub::start().await;
@@ -60,10 +95,15 @@ async fn a_rollout_moves_a_tenant_by_its_evidence_and_survives_a_kill() {
     let next = json!({ "spec": { "versions": [{ "version": "1.35" }, { "version": "1.36" }] } });
     channels.patch("stable", &PatchParams::default(), &Patch::Merge(&next)).await.unwrap();
 
+    let (url, asked) = prometheus("s3cret").await;
+    allow(&hub, &url, "s3cret").await;
     let cluster = hub.clusters().get("acme").await.unwrap();
     let wave = json!({
         "name": "canary", "selector": {},
-        "before": [{ "name": "proven", "condition": "cluster.status.baseline.probes.fail == 0" }],
+        "before": [
+            { "name": "proven", "condition": "cluster.status.baseline.probes.fail == 0" },
+            { "name": "quiet", "prometheus": { "url": url, "query": "up" } },
+        ],
     });
     let author = "kubernetes-admin";
     let rollouts: Api<Rollout> = Api::all(hub.admin.clone());
@@ -117,7 +157,8 @@ async fn a_rollout_moves_a_tenant_by_its_evidence_and_survives_a_kill() {
     .await;
     let status = over.status.as_ref().unwrap();
     assert_eq!((status.counts.succeeded, status.counts.members), (1, 1), "{status:?}");
-    assert!(status.waves[0].gates[0].opened_at.is_some(), "{status:?}");
+    assert!(status.waves[0].gates.iter().all(|gate| gate.opened_at.is_some()), "{status:?}");
+    assert!(asked.load(Ordering::SeqCst) > 0 && !format!("{over:?}").contains("s3cret"), "{status:?}");
 
     let cluster = hub
         .cluster_is("acme", "the tenant was composed at its new minor", |cluster| {

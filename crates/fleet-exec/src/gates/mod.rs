@@ -4,4 +4,4 @@ mod job;
 mod prometheus;
 
 pub use job::{JobRun, JobState, run_job};
-pub use prometheus::{QueryError, query};
+pub use prometheus::{BearerToken, QueryError, TokenError, query};

@@ -2,12 +2,12 @@
 //!
 //! The URL comes from a rollout's spec. Whoever may write one must not make the controller ask addresses that only the
 //! controller reaches: the addresses behind the URL are judged at every connect, no redirect is followed, and of the
-//! answer only whether its samples are 0 is ever told.
+//! answer only whether its samples are 0 is ever told. A token is sent with the one request to that URL, and with no other.
 
-use std::{net::IpAddr, time::Duration};
+use std::{fmt, net::IpAddr, time::Duration};
 
 use bytes::Bytes;
-use http::{Request, Uri, header};
+use http::{HeaderValue, Request, Uri, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -52,11 +52,47 @@ pub enum QueryError {
     Garbage(&'static str),
 }
 
+/// A token that a server asks for. It is never shown, not even to whoever debugs.
+#[derive(Clone)]
+pub struct BearerToken(HeaderValue);
+
+/// What stands in the place of a token is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("it is empty, or has characters that no header can carry")]
+pub struct TokenError;
+
+impl BearerToken {
+    /// Takes a token as files and Secrets hold it, with or without a line's end.
+    ///
+    /// # Errors
+    /// It is empty, or no header can carry it.
+    pub fn new(token: &[u8]) -> Result<Self, TokenError> {
+        let token = token.trim_ascii();
+        if token.is_empty() {
+            return Err(TokenError);
+        }
+        let mut value = HeaderValue::from_bytes(&[b"Bearer ", token].concat()).map_err(|_| TokenError)?;
+        value.set_sensitive(true);
+        Ok(Self(value))
+    }
+}
+
+impl fmt::Debug for BearerToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("BearerToken(…)")
+    }
+}
+
 /// Asks a query, and tells whether there is a result of which every sample is not 0, and how many samples there are.
 ///
 /// # Errors
 /// The query could not be made.
-pub async fn query(url: &str, query: &str, addresses: Addresses) -> Result<(bool, usize), QueryError> {
+pub async fn query(
+    url: &str,
+    query: &str,
+    addresses: Addresses,
+    token: Option<BearerToken>,
+) -> Result<(bool, usize), QueryError> {
     let uri = uri_of(url, query, addresses)?;
     let mut tcp = HttpConnector::new_with_resolver(GuardedResolver { addresses });
     tcp.enforce_http(false);
@@ -70,10 +106,13 @@ pub async fn query(url: &str, query: &str, addresses: Addresses) -> Result<(bool
     };
     let https = builder.https_or_http().enable_http1().wrap_connector(tcp);
     let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(https);
-    let request = Request::get(uri)
+    let mut request = Request::get(uri)
         .header(header::ACCEPT, "application/json")
         .body(Empty::new())
         .map_err(|error| QueryError::Transport(Box::new(error)))?;
+    if let Some(BearerToken(value)) = token {
+        request.headers_mut().insert(header::AUTHORIZATION, value);
+    }
     let ask = async {
         let response =
             client.request(request).await.map_err(|error| QueryError::Transport(Box::new(error)))?;
@@ -142,6 +181,7 @@ fn judge(answer: &Value) -> Result<(bool, usize), QueryError> {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
     use serde_json::json;
 
     use super::*;
@@ -192,36 +232,69 @@ mod tests {
         }
     }
 
-    /// A server that gives one answer, and the request line that it was asked with.
-    async fn serve(answer: &'static str) -> (String, tokio::task::JoinHandle<String>) {
+    /// A server that gives one answer, and the head of the request that it was asked with.
+    async fn serve(answer: &str) -> (String, tokio::task::JoinHandle<String>) {
         use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
+        let answer = answer.to_owned();
         let served = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.unwrap();
-            let mut asked = vec![0; 4096];
-            let read = stream.read(&mut asked).await.unwrap();
+            let mut asked = String::new();
+            while !asked.ends_with("\r\n\r\n") {
+                let mut some = vec![0; 4096];
+                let read = stream.read(&mut some).await.unwrap();
+                asked.push_str(std::str::from_utf8(&some[..read]).unwrap());
+            }
             stream.write_all(answer.as_bytes()).await.unwrap();
-            String::from_utf8_lossy(&asked[..read]).lines().next().unwrap_or_default().to_owned()
+            asked
         });
         (url, served)
     }
 
-    #[tokio::test]
-    async fn a_query_is_one_request_and_a_redirect_is_not_followed() {
+    fn answer_of_one() -> String {
         let body =
             r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1,"1"]}]}}"#;
-        let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
-        let (url, served) = serve(answer.leak()).await;
-        assert_eq!(query(&url, "up == 1", Addresses::LOCAL).await.unwrap(), (true, 1));
-        assert_eq!(served.await.unwrap(), "GET /api/v1/query?query=up%20%3D%3D%201 HTTP/1.1");
-        let away = "HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n";
-        let (url, served) = serve(away).await;
-        let refused = query(&url, "up", Addresses::LOCAL).await.unwrap_err();
+        format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    }
+
+    #[tokio::test]
+    async fn a_query_is_one_request_and_a_name_is_judged_when_it_is_resolved() {
+        let (url, served) = serve(&answer_of_one()).await;
+        assert_eq!(query(&url, "up == 1", Addresses::LOCAL, None).await.unwrap(), (true, 1));
+        let asked = served.await.unwrap();
+        assert!(asked.starts_with("GET /api/v1/query?query=up%20%3D%3D%201 HTTP/1.1\r\n"), "{asked}");
+        assert!(!asked.to_lowercase().contains("authorization"), "{asked}");
+        let own = query("http://localhost:1", "up", Addresses::PUBLIC, None).await.unwrap_err();
+        assert!(matches!(own, QueryError::Transport(_)), "{own}");
+    }
+
+    #[tokio::test]
+    async fn a_token_goes_to_the_server_that_is_asked_and_along_no_redirect() {
+        let token = || Some(BearerToken::new(b"s3cret\n").unwrap());
+        let (url, served) = serve(&answer_of_one()).await;
+        assert_eq!(query(&url, "up", Addresses::LOCAL, token()).await.unwrap(), (true, 1));
+        let asked = served.await.unwrap();
+        assert!(asked.contains("authorization: Bearer s3cret\r\n"), "{asked}");
+
+        let elsewhere = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let away = format!(
+            "HTTP/1.1 302 Found\r\nLocation: http://{}/\r\nContent-Length: 0\r\n\r\n",
+            elsewhere.local_addr().unwrap()
+        );
+        let (url, served) = serve(&away).await;
+        let refused = query(&url, "up", Addresses::LOCAL, token()).await.unwrap_err();
         assert!(matches!(refused, QueryError::Refused { status: 302 }), "{refused}");
         served.await.unwrap();
-        // The name of this machine is judged when it is resolved.
-        let own = query("http://localhost:1", "up", Addresses::PUBLIC).await.unwrap_err();
-        assert!(matches!(own, QueryError::Transport(_)), "{own}");
+        assert!(elsewhere.accept().now_or_never().is_none(), "nobody went where the redirect points");
+    }
+
+    #[test]
+    fn a_token_is_never_shown_and_what_is_none_is_refused() {
+        let token = BearerToken::new(b"s3cret").unwrap();
+        assert!(!format!("{token:?} {:?}", token.0).contains("s3cret"));
+        for none in [&b""[..], b" \n", b"two\r\nX-Lines: 1"] {
+            assert_eq!(BearerToken::new(none).unwrap_err(), TokenError);
+        }
     }
 }

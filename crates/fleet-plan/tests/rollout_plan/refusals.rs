@@ -47,6 +47,20 @@ fn a_member_in_two_waves_is_named_with_both() {
 }
 
 #[test]
+fn a_private_prometheus_server_is_refused_unless_the_fleet_allows_it() {
+    let mut world = fleet();
+    let mut rollout = by_ring(&["first", "second"]);
+    let gate = |name: &str, url: &str| json!({ "name": name, "prometheus": { "url": url, "query": "up" } });
+    let listed = "http://prometheus.monitoring.svc:9090";
+    rollout.waves[0].after =
+        serde_json::from_value(json!([gate("listed", listed), gate("other", "http://10.0.0.5")])).unwrap();
+    let path = |index: usize| (Code::InvalidValue, format!("spec.waves[0].after[{index}].prometheus.url"));
+    assert_eq!(codes(&world, &rollout), [path(0), path(1)]);
+    world.fleet.spec.prometheus = serde_json::from_value(json!([{ "url": listed }])).unwrap();
+    assert_eq!(codes(&world, &rollout), [path(1)]);
+}
+
+#[test]
 fn a_selector_that_matches_nobody_and_a_wave_without_anything_to_do_are_told_apart() {
     let mut world = fleet();
     world.tenant("done", "third", "1.36", &Value::Null);

@@ -5,13 +5,14 @@ use fleet_api::v1alpha1::{Fleet, FleetDefaults, FleetSpec};
 use super::{
     Problem, References,
     maintenance::{self, Need},
+    prometheus,
     unique::unique,
 };
 use crate::{field_path::FieldPath, finding::Code, text::shown};
 
 /// The problems of the fleet's settings.
 pub fn fleet(fleet: &Fleet, references: &References<'_>) -> Vec<Problem> {
-    let FleetSpec { defaults, freezes, brakes: _, costs, approvers } = &fleet.spec;
+    let FleetSpec { defaults, freezes, brakes: _, costs, approvers, prometheus } = &fleet.spec;
     let FleetDefaults { channel, maintenance } = defaults;
     let path = FieldPath::spec();
     let mut problems = Vec::new();
@@ -64,5 +65,6 @@ pub fn fleet(fleet: &Fleet, references: &References<'_>) -> Vec<Problem> {
             );
         }
     }
+    problems.extend(prometheus::servers(prometheus, &path.field("prometheus")));
     problems
 }

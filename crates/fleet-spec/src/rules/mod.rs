@@ -8,6 +8,7 @@ mod exception;
 mod fleet;
 mod maintenance;
 mod network;
+mod prometheus;
 mod quantity;
 mod references;
 mod rollout;

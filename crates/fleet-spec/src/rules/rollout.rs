@@ -1,14 +1,12 @@
 //! A rollout file: what can be said of it without knowing where its members are.
 
-use std::net::IpAddr;
-
 use fleet_api::{
     text::Minutes,
-    v1alpha1::{ApprovalGate, Gate, MemberSelector, PrometheusGate, RolloutStrategy, Wave},
+    v1alpha1::{ApprovalGate, Gate, MemberSelector, RolloutStrategy, Wave},
 };
 use k8s_openapi::apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString};
 
-use super::{Problem, References, channel::object_name, unique::unique};
+use super::{Problem, References, channel::object_name, prometheus, unique::unique};
 use crate::{condition, field_path::FieldPath, finding::Code, text::shown};
 
 /// For how long EKS can roll a control plane back, in minutes: nodes that are held back longer save nothing.
@@ -223,8 +221,8 @@ fn gate(gate: &Gate, path: &FieldPath, references: &References<'_>) -> Vec<Probl
         let here = path.field("condition");
         problems.push(Problem::error(Code::InvalidValue, here, fault.message).hint(fault.hint));
     }
-    if let Some(query) = prometheus {
-        problems.extend(prometheus_gate(query, path.field("prometheus").field("url")));
+    if let Some(asked) = prometheus {
+        problems.extend(prometheus::gate(asked, path.field("prometheus").field("url"), references));
     }
     problems
 }
@@ -254,39 +252,4 @@ fn approval_gate(votes: &ApprovalGate, path: &FieldPath, references: &References
         );
     }
     problems
-}
-
-/// Only what can be seen of a URL: a name may lead anywhere, and is judged when it is asked.
-fn prometheus_gate(gate: &PrometheusGate, path: FieldPath) -> Option<Problem> {
-    let rest = gate.url.strip_prefix("https://").or_else(|| gate.url.strip_prefix("http://"));
-    let Some(rest) = rest else {
-        let message = format!("`{}` is no URL of a Prometheus server", shown(&gate.url));
-        return Some(
-            Problem::error(Code::InvalidValue, path, message)
-                .hint("write it as `https://prometheus.example.com`"),
-        );
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = authority.rsplit('@').next().unwrap_or_default();
-    let host = match host.strip_prefix('[') {
-        Some(bracketed) => bracketed.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    let refused = match host.parse::<IpAddr>() {
-        Ok(IpAddr::V4(ip)) => {
-            ip.is_private() || ip.is_loopback() || ip.is_link_local() || ip.is_unspecified()
-        }
-        Ok(IpAddr::V6(ip)) => {
-            ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local()
-        }
-        Err(_) => host.is_empty() || host == "localhost",
-    };
-    (refused || authority.contains('@')).then(|| {
-        Problem::error(
-            Code::InvalidValue,
-            path,
-            format!("`{}` leads to a private address, or carries a password", shown(&gate.url)),
-        )
-        .hint("name a server by a public name, without credentials")
-    })
 }
