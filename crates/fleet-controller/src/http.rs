@@ -3,20 +3,11 @@
 use std::{io, net::SocketAddr, sync::Arc};
 
 use axum::{Router, extract::State, http::StatusCode, http::header, response::IntoResponse, routing::get};
-use fleet_api::{
-    conditions,
-    v1alpha1::{Rollout, RolloutPhase},
-};
-use jiff::Timestamp;
-use kube::ResourceExt as _;
+use fleet_api::conditions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    clock::Clock,
-    metrics::{Metrics, RolloutFacts},
-    watch::Stores,
-};
+use crate::{clock::Clock, metrics::Metrics, rollout::of_rollouts, watch::Stores};
 
 /// What the endpoints speak of.
 #[derive(Clone)]
@@ -60,51 +51,6 @@ async fn ready(State(endpoints): State<Endpoints>) -> (StatusCode, String) {
     }
 }
 
-/// How many rollouts are in which phase, and what is told of those that are not over.
-fn of_rollouts(rollouts: &[Arc<Rollout>], now: Timestamp) -> (Vec<(&'static str, usize)>, Vec<RolloutFacts>) {
-    let phase_of = |rollout: &Rollout| rollout.status.as_ref().map(|status| status.phase).unwrap_or_default();
-    let phases = PHASES
-        .into_iter()
-        .map(|(phase, word)| (word, rollouts.iter().filter(|rollout| phase_of(rollout) == phase).count()))
-        .collect();
-    let facts = rollouts
-        .iter()
-        .filter(|rollout| !phase_of(rollout).is_over())
-        .filter_map(|rollout| {
-            let status = rollout.status.as_ref()?;
-            let counts = status.counts;
-            let wave = status.waves.iter().find(|wave| Some(&wave.name) == status.wave.as_ref());
-            let began = wave.and_then(|wave| wave.began_at.as_ref());
-            Some(RolloutFacts {
-                name: rollout.name_any(),
-                members: [
-                    ("waiting", counts.waiting),
-                    ("moving", counts.moving),
-                    ("soaking", counts.soaking),
-                    ("succeeded", counts.succeeded),
-                    ("failed", counts.failed),
-                    ("left_out", counts.left_out),
-                    ("rolled_back", counts.rolled_back),
-                ],
-                wave_age: began.map(|began| began.0.duration_until(now).as_secs().max(0)),
-            })
-        })
-        .collect();
-    (phases, facts)
-}
-
-const PHASES: [(RolloutPhase, &str); 9] = [
-    (RolloutPhase::Planned, "Planned"),
-    (RolloutPhase::Running, "Running"),
-    (RolloutPhase::WaitingForGate, "WaitingForGate"),
-    (RolloutPhase::Paused, "Paused"),
-    (RolloutPhase::Stopped, "Stopped"),
-    (RolloutPhase::RollingBack, "RollingBack"),
-    (RolloutPhase::Completed, "Completed"),
-    (RolloutPhase::Aborted, "Aborted"),
-    (RolloutPhase::RolledBack, "RolledBack"),
-];
-
 async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
     let tenants = endpoints.stores.tenants.state();
     let ready = tenants.iter().filter(|tenant| {
@@ -114,7 +60,8 @@ async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
     });
     endpoints.metrics.tenants(tenants.len(), ready.count());
     let rollouts = endpoints.stores.rollouts.state();
-    let (phases, facts) = of_rollouts(&rollouts, endpoints.clock.now());
+    let members = endpoints.stores.members.state();
+    let (phases, facts) = of_rollouts(&rollouts, &members, endpoints.clock.now());
     endpoints.metrics.rollouts(&phases, &facts);
     match endpoints.metrics.encode() {
         Ok(body) => (

@@ -13,6 +13,8 @@ use prometheus_client::{
     registry::Registry,
 };
 
+use crate::rollout::RolloutFacts;
+
 /// Which loop.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct KindLabel {
@@ -58,15 +60,11 @@ struct MembersLabels {
     state: &'static str,
 }
 
-/// What is told of a rollout that is not over.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RolloutFacts {
-    /// Its name.
-    pub(crate) name: String,
-    /// How many members are in which state, by the words of `status.counts`.
-    pub(crate) members: [(&'static str, i32); 7],
-    /// For how many seconds its present wave has been under way; `None` before it began.
-    pub(crate) wave_age: Option<i64>,
+/// Which rollout, and the code of what stands in the way of members.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct BlockedLabels {
+    rollout: String,
+    code: String,
 }
 
 /// The version that runs.
@@ -92,6 +90,9 @@ pub struct Metrics {
     rollouts: Family<PhaseLabel, Gauge>,
     rollout_members: Family<MembersLabels, Gauge>,
     rollout_wave_age: Family<RolloutLabel, Gauge>,
+    rollout_overdue: Family<RolloutLabel, Gauge>,
+    rollout_blocked: Family<BlockedLabels, Gauge>,
+    rollout_missing: Family<RolloutLabel, Gauge>,
     ticks: Histogram,
 }
 
@@ -147,6 +148,24 @@ impl Metrics {
             "For how long the present wave of a rollout that is not over has been under way",
             rollout_wave_age.clone(),
         );
+        let rollout_overdue = Family::<RolloutLabel, Gauge>::default();
+        registry.register(
+            "rollout_overdue_seconds",
+            "For how long a rollout should have got further and has not; 0 while it waits as it should",
+            rollout_overdue.clone(),
+        );
+        let rollout_blocked = Family::<BlockedLabels, Gauge>::default();
+        registry.register(
+            "rollout_members_blocked",
+            "Members that something stands in the way of before they begin, by the code of the first thing that does",
+            rollout_blocked.clone(),
+        );
+        let rollout_missing = Family::<RolloutLabel, Gauge>::default();
+        registry.register(
+            "rollout_waiting_for_records",
+            "Records of members that a started rollout has planned and that are not there",
+            rollout_missing.clone(),
+        );
         let ticks = Histogram::new(exponential_buckets(0.0001, 4.0, 10));
         registry.register(
             "rollout_tick_duration_seconds",
@@ -172,6 +191,9 @@ impl Metrics {
             rollouts,
             rollout_members,
             rollout_wave_age,
+            rollout_overdue,
+            rollout_blocked,
+            rollout_missing,
             ticks,
         }
     }
@@ -190,14 +212,26 @@ impl Metrics {
         }
         self.rollout_members.clear();
         self.rollout_wave_age.clear();
-        for RolloutFacts { name, members, wave_age } in facts {
+        self.rollout_overdue.clear();
+        self.rollout_blocked.clear();
+        self.rollout_missing.clear();
+        for RolloutFacts { name, members, wave_age, overdue, blocked, missing } in facts {
+            let rollout = || RolloutLabel { rollout: name.clone() };
             for (state, count) in members {
                 let labels = MembersLabels { rollout: name.clone(), state };
                 self.rollout_members.get_or_create(&labels).set((*count).into());
             }
             if let Some(age) = wave_age {
-                self.rollout_wave_age.get_or_create(&RolloutLabel { rollout: name.clone() }).set(*age);
+                self.rollout_wave_age.get_or_create(&rollout()).set(*age);
             }
+            if let Some(overdue) = overdue {
+                self.rollout_overdue.get_or_create(&rollout()).set(*overdue);
+            }
+            for (code, count) in blocked {
+                let labels = BlockedLabels { rollout: name.clone(), code: code.clone() };
+                self.rollout_blocked.get_or_create(&labels).set(*count);
+            }
+            self.rollout_missing.get_or_create(&rollout()).set(*missing);
         }
     }
 
@@ -257,6 +291,9 @@ impl Metrics {
 }
 
 #[cfg(test)]
+mod alerts;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -266,60 +303,28 @@ mod tests {
         metrics.reconciled("TenantCluster", "ok", Duration::from_millis(20));
         metrics.step("CreateCluster", "ok");
         metrics.provider_error("Throttled");
-        let facts =
-            RolloutFacts { name: "to-136".to_owned(), members: [("succeeded", 3); 7], wave_age: Some(60) };
+        let facts = RolloutFacts {
+            name: "to-136".to_owned(),
+            members: [("succeeded", 3); 7],
+            wave_age: Some(60),
+            overdue: Some(7),
+            blocked: [("BudgetBlocks".to_owned(), 2)].into(),
+            missing: 1,
+        };
         metrics.rollouts(&[("Running", 1)], &[facts]);
         metrics.ticked(Duration::from_millis(2));
         let body = metrics.encode().unwrap();
-        assert!(body.contains(r#"fleet_reconciles_total{kind="TenantCluster",result="ok"} 1"#), "{body}");
-        assert!(body.contains(r#"fleet_rollout_members{rollout="to-136",state="succeeded"} 3"#), "{body}");
+        for line in [
+            r#"fleet_reconciles_total{kind="TenantCluster",result="ok"} 1"#,
+            r#"fleet_rollout_members{rollout="to-136",state="succeeded"} 3"#,
+            r#"fleet_rollout_overdue_seconds{rollout="to-136"} 7"#,
+            r#"fleet_rollout_members_blocked{rollout="to-136",code="BudgetBlocks"} 2"#,
+            r#"fleet_rollout_waiting_for_records{rollout="to-136"} 1"#,
+        ] {
+            assert!(body.contains(line), "{line}: {body}");
+        }
         metrics.rollouts(&[("Completed", 1)], &[]);
         assert!(!metrics.encode().unwrap().contains("to-136"), "what is over is told of no longer");
         assert!(!body.contains("tenant=") && !body.contains("cluster="), "{body}");
-    }
-
-    /// The alert rules that are shipped.
-    fn rules() -> Vec<serde_yaml::Value> {
-        let text = include_str!("../../../deploy/alerts/rollouts.yaml");
-        let parsed: serde_yaml::Value = serde_yaml::from_str(text).unwrap();
-        let groups = parsed["groups"].as_sequence().unwrap();
-        groups.iter().flat_map(|group| group["rules"].as_sequence().unwrap().clone()).collect()
-    }
-
-    #[test]
-    fn every_alert_says_when_how_bad_it_is_and_what_to_do() {
-        assert!(rules().len() >= 3);
-        for rule in rules() {
-            let name = rule["alert"].as_str().unwrap();
-            assert!(name.starts_with("Fleet") && rule["expr"].is_string(), "{name}");
-            let severity = rule["labels"]["severity"].as_str().unwrap();
-            assert!(["critical", "warning", "info"].contains(&severity), "{name}");
-            for text in ["summary", "action"] {
-                assert!(!rule["annotations"][text].as_str().unwrap().is_empty(), "{name}: {text}");
-            }
-        }
-    }
-
-    #[test]
-    fn every_alert_speaks_of_metrics_that_there_are_and_its_brackets_close() {
-        let metrics = Metrics::new();
-        let facts = RolloutFacts { name: "r".to_owned(), members: [("moving", 1); 7], wave_age: Some(1) };
-        metrics.rollouts(&[("Running", 1)], &[facts]);
-        metrics.ticked(Duration::from_millis(1));
-        let known = metrics.encode().unwrap();
-        for rule in rules() {
-            let expression = rule["expr"].as_str().unwrap();
-            let words = expression.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
-            let named: Vec<&str> = words.filter(|word| word.starts_with("fleet_")).collect();
-            assert!(!named.is_empty(), "{expression}");
-            for metric in named {
-                let metric = metric.trim_end_matches("_bucket");
-                assert!(known.contains(&format!("# TYPE {metric} ")), "{metric}: {known}");
-            }
-            for (open, close) in [('(', ')'), ('{', '}'), ('[', ']')] {
-                let count = |wanted| expression.chars().filter(|c| *c == wanted).count();
-                assert_eq!(count(open), count(close), "{expression}");
-            }
-        }
     }
 }

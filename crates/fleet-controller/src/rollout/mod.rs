@@ -7,6 +7,7 @@
 mod carry_out;
 mod checks;
 mod condition;
+mod facts;
 mod prometheus;
 mod tell;
 mod world;
@@ -19,6 +20,7 @@ use jiff::SignedDuration;
 use kube::{ResourceExt as _, runtime::controller::Action};
 
 pub(crate) use checks::Checks;
+pub(crate) use facts::{RolloutFacts, of_rollouts};
 
 use crate::{context::Context, error::ReconcileError};
 
