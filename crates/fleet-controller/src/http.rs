@@ -7,7 +7,7 @@ use fleet_api::conditions;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
-use crate::{clock::Clock, metrics::Metrics, rollout::of_rollouts, watch::Stores};
+use crate::{clock::Clock, metrics::Metrics, rollout::of_rollouts, tenant_cluster::failing, watch::Stores};
 
 /// What the endpoints speak of.
 #[derive(Clone)]
@@ -59,6 +59,7 @@ async fn metrics(State(endpoints): State<Endpoints>) -> impl IntoResponse {
         })
     });
     endpoints.metrics.tenants(tenants.len(), ready.count());
+    endpoints.metrics.failing(&failing(&endpoints.stores.clusters.state()));
     let rollouts = endpoints.stores.rollouts.state();
     let members = endpoints.stores.members.state();
     let (phases, facts) = of_rollouts(&rollouts, &members, endpoints.clock.now());

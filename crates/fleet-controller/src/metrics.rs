@@ -1,6 +1,6 @@
 //! Every metric of the controller, with labels from fixed sets only: no label names a tenant.
 
-use std::{fmt, time::Duration};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use prometheus_client::{
     encoding::{EncodeLabelSet, text},
@@ -39,6 +39,12 @@ struct StepLabels {
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct ClassLabel {
     class: &'static str,
+}
+
+/// Which part of clusters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct PartLabel {
+    part: &'static str,
 }
 
 /// Which phase rollouts are in.
@@ -86,6 +92,7 @@ pub struct Metrics {
     engines: Gauge,
     tenants: Gauge,
     tenants_ready: Gauge,
+    failing: Family<PartLabel, Gauge>,
     leader: Gauge,
     rollouts: Family<PhaseLabel, Gauge>,
     rollout_members: Family<MembersLabels, Gauge>,
@@ -132,6 +139,12 @@ impl Metrics {
         registry.register("tenants", "Tenants", tenants.clone());
         let tenants_ready = Gauge::default();
         registry.register("tenants_ready", "Tenants whose Ready condition is true", tenants_ready.clone());
+        let failing = Family::<PartLabel, Gauge>::default();
+        registry.register(
+            "clusters_failing",
+            "Clusters with a step that failed and has neither succeeded since nor been given up, by the part it is about",
+            failing.clone(),
+        );
         let leader = Gauge::default();
         registry.register("leader", "1 while this replica holds the lease", leader.clone());
         let rollouts = Family::<PhaseLabel, Gauge>::default();
@@ -187,6 +200,7 @@ impl Metrics {
             engines,
             tenants,
             tenants_ready,
+            failing,
             leader,
             rollouts,
             rollout_members,
@@ -280,6 +294,14 @@ impl Metrics {
     pub(crate) fn tenants(&self, all: usize, ready: usize) {
         self.tenants.set(i64::try_from(all).unwrap_or(i64::MAX));
         self.tenants_ready.set(i64::try_from(ready).unwrap_or(i64::MAX));
+    }
+
+    /// So many clusters have a failed step, by the part that it is about.
+    pub(crate) fn failing(&self, clusters: &BTreeMap<&'static str, i64>) {
+        self.failing.clear();
+        for (part, count) in clusters {
+            self.failing.get_or_create(&PartLabel { part }).set(*count);
+        }
     }
 
     /// The metrics in the text format of OpenMetrics.

@@ -2,16 +2,19 @@
 
 use std::sync::Arc;
 
-use fleet_api::v1alpha1::{Rollout, RolloutMember};
+use fleet_api::v1alpha1::{Rollout, RolloutMember, TenantCluster};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::rollout::of_rollouts;
+use crate::{rollout::of_rollouts, tenant_cluster::failing};
 
 /// Every rule of every file below `deploy/alerts`.
 fn rules() -> Vec<serde_yaml::Value> {
-    let files = [include_str!("../../../../deploy/alerts/rollouts.yaml")];
+    let files = [
+        include_str!("../../../../deploy/alerts/clusters.yaml"),
+        include_str!("../../../../deploy/alerts/rollouts.yaml"),
+    ];
     let mut rules = Vec::new();
     for text in files {
         let parsed: serde_yaml::Value = serde_yaml::from_str(text).unwrap();
@@ -53,7 +56,7 @@ fn every_alert_speaks_of_metrics_that_there_are_and_its_brackets_close() {
     };
     metrics.rollouts(&[("Running", 1)], &[facts]);
     metrics.ticked(Duration::from_millis(1));
-    metrics.step("UpdateNodegroup", "failed");
+    metrics.failing(&[("nodes", 1)].into());
     let known = metrics.encode().unwrap();
     for rule in rules() {
         let expression = expression(&rule);
@@ -61,7 +64,7 @@ fn every_alert_speaks_of_metrics_that_there_are_and_its_brackets_close() {
         let named: Vec<&str> = words.filter(|word| word.starts_with("fleet_")).collect();
         assert!(!named.is_empty(), "{expression}");
         for metric in named {
-            let metric = metric.trim_end_matches("_bucket").trim_end_matches("_total");
+            let metric = metric.trim_end_matches("_bucket");
             assert!(known.contains(&format!("# TYPE {metric} ")), "{metric}: {known}");
         }
         for (open, close) in [('(', ')'), ('{', '}'), ('[', ']')] {
@@ -285,4 +288,36 @@ fn a_stuck_wave_is_told_and_one_that_waits_as_it_should_is_not() {
         metrics.rollouts(&phases, &facts);
         assert_eq!(firing(&metrics.encode().unwrap()), fires, "{situation}: {facts:?}");
     }
+}
+
+/// A cluster of which these steps have failed.
+fn cluster(failed: &[&str]) -> Arc<TenantCluster> {
+    let failure = |step: &&str| json!({ "step": step, "attempts": 3, "code": "PodEvictionFailure", "message": "m", "lastAt": TUESDAY });
+    let failures: Vec<Value> = failed.iter().map(failure).collect();
+    let cluster = json!({
+        "apiVersion": "tenantfleet.dev/v1alpha1", "kind": "TenantCluster", "metadata": { "name": "acme" },
+        "spec": {
+            "tenant": "acme", "tenantUid": "u", "owner": { "team": "acme", "contact": "acme@example.com" },
+            "class": "eks", "clusterName": "acme-1", "version": "1.36",
+            "hardening": { "baseline": "standard", "namespaces": ["acme"] },
+        },
+        "status": { "failures": failures },
+    });
+    Arc::new(serde_json::from_value(cluster).unwrap())
+}
+
+#[test]
+fn nodes_that_cannot_follow_are_told_though_no_rollout_watches_them() {
+    let told = |clusters: &[Arc<TenantCluster>]| {
+        let metrics = Metrics::new();
+        metrics.failing(&failing(clusters));
+        metrics.encode().unwrap()
+    };
+    let nodes = ["nodegroup/workers/version", "nodegroup/batch/version"];
+    let metrics = told(&[cluster(&nodes), cluster(&[nodes[0], "addon/vpc-cni/version"]), cluster(&[])]);
+    for line in [r#"fleet_clusters_failing{part="nodes"} 2"#, r#"fleet_clusters_failing{part="add-ons"} 1"#] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    assert_eq!(firing(&metrics), ["FleetClusterStepFailed"]);
+    assert!(firing(&told(&[cluster(&[])])).is_empty());
 }

@@ -4,6 +4,7 @@ mod apply;
 mod baseline;
 mod delete;
 mod evidence;
+mod failing;
 mod observe;
 mod update_status;
 
@@ -21,6 +22,7 @@ use fleet_api::{
 use fleet_plan::report::{Code, Who, entry_with_hint};
 use kube::{ResourceExt as _, runtime::controller::Action};
 
+pub(crate) use failing::failing;
 pub(crate) use observe::Looks;
 
 use crate::{
