@@ -138,7 +138,7 @@ fn elapsed(before: &Evidence, look: &Look<'_>) -> i64 {
 fn nodes_behind<'a>(wanted: &Move, status: &'a TenantClusterStatus) -> Option<&'a ComponentVersion> {
     let version = wanted.version?;
     let nodes = &mut status.versions.nodes.iter();
-    nodes.find(|group| group.version.parse::<KubernetesVersion>().map_or(true, |at| at != version))
+    nodes.find(|group| group.version.parse::<KubernetesVersion>() != Ok(version))
 }
 
 /// Whether the nodes of a cluster have yet to follow a control plane that has moved, now that nothing holds them back.

@@ -228,8 +228,8 @@ const fn default_vote_life() -> Minutes {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PrometheusGate {
-    /// The URL of the Prometheus server, such as `https://prometheus.example.com`. Private, link-local and metadata
-    /// addresses are refused.
+    /// The URL of the Prometheus server, such as `https://prometheus.example.com`. One at a private address has to be
+    /// in the Fleet's `prometheus`; link-local and metadata addresses are never asked.
     #[schemars(length(min = 1, max = 512))]
     pub url: String,
     /// The query, such as `sum(rate(errors[5m])) < bool 1`.
