@@ -121,6 +121,11 @@ pub(super) fn decide(
         begun: Vec::new(),
         more: false,
     };
+    for (record, back) in decided.records.iter_mut().zip(found.backs) {
+        if *back == Back::Ready && record.state == MemberState::Succeeded {
+            "is to go back, and waits for its turn".clone_into(&mut record.message);
+        }
+    }
     let mut budgets: Vec<i64> = waves.iter().map(WaveFacts::budget_left).collect();
     if !book.unanswered.is_empty() {
         for &index in &book.unanswered {

@@ -84,8 +84,9 @@ pub(crate) async fn abort(session: &Session, name: Option<&str>, yes: bool, form
     let counts = rollout.status.as_ref().map(|status| status.counts).unwrap_or_default();
     let moving = usize::try_from(counts.moving + counts.soaking).unwrap_or_default();
     session.printer.note(&format!(
-        "rollout {shown}: nothing begins any more, ever; {} under way are left to finish, and what has moved stays",
-        count(moving, "member")
+        "rollout {shown}: nothing begins any more, ever; {} under way {} left to finish, and what has moved stays",
+        count(moving, "member"),
+        if moving == 1 { "is" } else { "are" }
     ));
     if !yes {
         confirmed("abort this rollout?", "the end of a rollout has to be confirmed")?;
