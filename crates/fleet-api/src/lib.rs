@@ -3,12 +3,14 @@
 //! Everything else in the workspace speaks in these words. The crate holds no client, no async code and no
 //! clock, so that the functional core, the command line and tools that only read specs can share it.
 
+pub mod addresses;
 pub mod conditions;
 pub mod eks;
 pub mod images;
 pub mod inside;
 pub mod labels;
 pub mod names;
+pub mod prometheus;
 pub mod receipt;
 pub mod selector;
 pub mod step;

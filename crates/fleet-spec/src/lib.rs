@@ -16,6 +16,7 @@ mod object;
 mod parse;
 mod place;
 pub mod prometheus;
+mod promql;
 pub mod render;
 mod rollout;
 pub mod rules;

@@ -4,9 +4,10 @@
 //! controller reaches: the addresses behind the URL are judged at every connect, no redirect is followed, and of the
 //! answer only whether its samples are 0 is ever told. A token is sent with the one request to that URL, and with no other.
 
-use std::{fmt, net::IpAddr, time::Duration};
+use std::{fmt, time::Duration};
 
 use bytes::Bytes;
+use fleet_api::prometheus::{Server, UrlError};
 use http::{HeaderValue, Request, Uri, header};
 use http_body_util::{BodyExt as _, Empty, Limited};
 use hyper_util::{
@@ -138,28 +139,12 @@ fn without_roots() -> Result<rustls::ClientConfig, QueryError> {
 
 /// The address of the query API behind a server's URL, which may have a path of its own.
 fn uri_of(url: &str, query: &str, addresses: Addresses) -> Result<Uri, QueryError> {
-    let base: Uri = url.parse().map_err(|_| QueryError::Url("it is no URL"))?;
-    let (Some(scheme), Some(authority)) = (base.scheme_str(), base.authority()) else {
-        return Err(QueryError::Url("it is no URL"));
-    };
-    if scheme != "https" && scheme != "http" {
-        return Err(QueryError::Url("it is neither https nor http"));
-    }
-    if authority.as_str().contains('@') {
-        return Err(QueryError::Url("it names a user"));
-    }
-    if base.query().is_some() {
-        return Err(QueryError::Url("it has a query of its own"));
-    }
-    let host = authority.host().trim_start_matches('[').trim_end_matches(']');
-    if let Ok(address) = host.parse::<IpAddr>() {
-        addresses.check(address).map_err(QueryError::Address)?;
-    }
-    let path = base.path().trim_end_matches('/');
+    let server = Server::parse(url, addresses).map_err(|error| match error {
+        UrlError::Text(why) => QueryError::Url(why),
+        UrlError::Address(error) => QueryError::Address(error),
+    })?;
     let query = utf8_percent_encode(query, NON_ALPHANUMERIC);
-    format!("{scheme}://{authority}{path}/api/v1/query?query={query}")
-        .parse()
-        .map_err(|_| QueryError::Url("it is no URL"))
+    server.url(&format!("/api/v1/query?query={query}")).parse().map_err(|_| QueryError::Url("it is no URL"))
 }
 
 fn judge(answer: &Value) -> Result<(bool, usize), QueryError> {
@@ -259,14 +244,22 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_query_is_one_request_and_a_name_is_judged_when_it_is_resolved() {
+    async fn a_query_is_one_request() {
         let (url, served) = serve(&answer_of_one()).await;
         assert_eq!(query(&url, "up == 1", Addresses::LOCAL, None).await.unwrap(), (true, 1));
         let asked = served.await.unwrap();
         assert!(asked.starts_with("GET /api/v1/query?query=up%20%3D%3D%201 HTTP/1.1\r\n"), "{asked}");
         assert!(!asked.to_lowercase().contains("authorization"), "{asked}");
+    }
+
+    #[tokio::test]
+    async fn the_name_of_this_machine_is_refused_as_a_url_and_again_when_it_is_resolved() {
         let own = query("http://localhost:1", "up", Addresses::PUBLIC, None).await.unwrap_err();
-        assert!(matches!(own, QueryError::Transport(_)), "{own}");
+        assert!(matches!(own, QueryError::Url(_)), "{own}");
+        let name = "localhost".parse().unwrap();
+        let mut resolver = GuardedResolver { addresses: Addresses::PUBLIC };
+        let refused = tower::Service::call(&mut resolver, name).await.unwrap_err();
+        assert!(refused.to_string().contains("the machine's own address"), "{refused}");
     }
 
     #[tokio::test]

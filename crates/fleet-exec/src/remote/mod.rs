@@ -34,9 +34,10 @@ use hyper_util::{
 };
 use tokio::time::Instant;
 
-pub use address::{AddressError, Addresses, Endpoint, EndpointError};
+pub use address::{Endpoint, EndpointError};
 pub use body::BoundedBody;
 pub use fault::{Fault, Unreachable};
+pub use fleet_api::addresses::{AddressError, Addresses};
 pub use rest::{ListPage, Resource};
 
 pub(crate) use rest::{Place, Writing};

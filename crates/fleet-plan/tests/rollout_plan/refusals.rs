@@ -166,7 +166,7 @@ fn a_tenant_that_is_pinned_below_the_target_is_no_member_while_the_pin_holds() {
     world.tenants[0].spec.kubernetes = serde_json::from_value(json!({"version": "1.35"})).unwrap();
     let mut baseline = by_ring(&["first", "second"]);
     baseline.target =
-        serde_json::from_value(json!({"addons": [{"name": "coredns", "version": "v2"}]})).unwrap();
+        serde_json::from_value(json!({"addons": [{"name": "coredns", "version": "v1.11.3-eksbuild.1"}]})).unwrap();
     assert!(world.plan(&baseline).is_ok(), "a pin says nothing of add-ons");
 }
 
@@ -254,4 +254,57 @@ fn everything_wrong_is_said_at_once() {
     for code in [Code::OneOf, Code::DanglingReference, Code::OutOfRange, Code::NoWave, Code::EmptyWave] {
         assert!(found.contains(&code), "{code:?} of {found:?}");
     }
+}
+
+fn gated(gate: &Value) -> RolloutStrategy {
+    let mut rollout = by_ring(&["first", "second"]);
+    rollout.waves[1].after = vec![serde_json::from_value(gate.clone()).unwrap()];
+    rollout
+}
+
+#[test]
+fn a_condition_is_tried_on_the_members_of_its_wave() {
+    let mut world = fleet();
+    world.clusters[1].metadata.labels = Some([("ring".to_owned(), "second".to_owned())].into());
+    // What `dyn` gives is known only where there is a cluster to look at.
+    let gate = json!({"name": "looked-at", "condition": "dyn(cluster.metadata.labels.ring)"});
+    let path = "spec.waves[1].after[0].condition";
+    let message =
+        "the condition gives the text `second`, which is neither true nor false, for the cluster of globex";
+    assert_eq!(refused(&world, &gated(&gate)), [(Code::InvalidValue, path.to_owned(), message.to_owned())]);
+    // What is wrong with it by itself is told once.
+    let gate = json!({"name": "looked-at", "condition": "1 + 1"});
+    assert_eq!(codes(&world, &gated(&gate)), one(Code::InvalidValue, path));
+    // What is not there yet may come.
+    let gate = json!({"name": "looked-at", "condition": "cluster.status.baseline.objects > 3"});
+    assert!(world.plan(&gated(&gate)).is_ok());
+}
+
+#[test]
+fn a_function_that_the_server_may_not_have_is_a_note_of_the_plan() {
+    let prometheus = json!({"url": "https://p.example.com", "query": "histogram_quantil(0.9, x) < bool 1"});
+    let plan = fleet().plan(&gated(&json!({"name": "quiet", "prometheus": prometheus}))).unwrap();
+    let note = "spec.waves[1].after[0].prometheus.query: `histogram_quantil` is no function of Prometheus, and the \
+                server may not have it; did you mean `histogram_quantile`?";
+    assert!(plan.notes.iter().any(|one| one == note), "{:?}", plan.notes);
+}
+
+#[test]
+fn an_add_on_that_no_member_has_is_refused_with_the_nearest_one() {
+    let mut world = fleet();
+    let have = json!({"versions": {"controlPlane": "1.35", "addons": [{"name": "coredns", "version": "v1.11.1-eksbuild.1"}]}});
+    world.clusters[0].status = Some(serde_json::from_value(have).unwrap());
+    let rollout = |addons: Value| {
+        let waves = json!([{"name": "all", "selector": {}}]);
+        strategy(json!({"target": {"addons": addons}, "waves": waves}))
+    };
+    let found =
+        world.plan(&rollout(json!([{"name": "core-dns", "version": "v1.11.3-eksbuild.1"}]))).unwrap_err();
+    assert_eq!(found.problems.len(), 1, "{:?}", found.problems);
+    assert_eq!(found.problems[0].path.to_string(), "spec.target.addons[0].name");
+    assert_eq!(found.problems[0].message, "no member has the add-on `core-dns`");
+    assert_eq!(found.problems[0].hint.as_deref(), Some("did you mean `coredns`? The members have coredns"));
+    let found = codes(&world, &rollout(json!([{"name": "coredns", "version": "v 1"}])));
+    assert_eq!(found, one(Code::Addon, "spec.target.addons[0].version"));
+    assert!(world.plan(&rollout(json!([{"name": "coredns", "version": "v1.11.3-eksbuild.1"}]))).is_ok());
 }

@@ -314,6 +314,24 @@ fn is_arm(instance: &str) -> Option<bool> {
     Some(family == "a1" || attributes.contains('g'))
 }
 
+/// The problem of a text that is no version of an add-on.
+pub(super) fn addon_version(version: &str, path: FieldPath) -> Option<Problem> {
+    let plain =
+        version.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_'));
+    if plain && version.starts_with('v') && version.contains("-eksbuild.") {
+        return None;
+    }
+    let message = if version.is_empty() {
+        "the version of an add-on is empty".to_owned()
+    } else {
+        format!("`{}` is not an add-on's version", shown(version))
+    };
+    Some(
+        Problem::error(Code::Addon, path, message)
+            .hint("write it as EKS does, such as `v1.20.4-eksbuild.2`, or leave it out for the default"),
+    )
+}
+
 fn addons(addons: &[AddonChoice], auto_mode: bool, path: &FieldPath) -> Vec<Problem> {
     let mut problems = unique(addons, path, "the add-on", |addon| addon.name.as_str());
     for (index, addon) in addons.iter().enumerate() {
@@ -329,18 +347,7 @@ fn addons(addons: &[AddonChoice], auto_mode: bool, path: &FieldPath) -> Vec<Prob
                 .hint("take the add-on away"),
             );
         }
-        if let Some(version) =
-            version.as_deref().filter(|version| !version.starts_with('v') || !version.contains("-eksbuild."))
-        {
-            problems.push(
-                Problem::error(
-                    Code::Addon,
-                    here.field("version"),
-                    format!("`{}` is not an add-on's version", shown(version)),
-                )
-                .hint("write it as EKS does, such as `v1.20.4-eksbuild.2`, or leave it out for the default"),
-            );
-        }
+        problems.extend(version.as_deref().and_then(|one| addon_version(one, here.field("version"))));
         let Some(text) = configuration else { continue };
         let here = here.field("configuration");
         match serde_json::from_str::<serde_json::Value>(text) {

@@ -6,6 +6,7 @@ mod channel;
 mod class;
 mod exception;
 mod fleet;
+mod gates;
 mod maintenance;
 mod network;
 mod prometheus;

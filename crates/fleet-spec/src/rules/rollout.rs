@@ -2,12 +2,23 @@
 
 use fleet_api::{
     text::Minutes,
-    v1alpha1::{ApprovalGate, Gate, MemberSelector, RolloutStrategy, Wave},
+    v1alpha1::{AddonChoice, MemberSelector, RolloutStrategy, Wave},
 };
 use k8s_openapi::apimachinery::pkg::{apis::meta::v1::LabelSelector, util::intstr::IntOrString};
 
-use super::{Problem, References, channel::object_name, prometheus, unique::unique};
-use crate::{condition, field_path::FieldPath, finding::Code, text::shown};
+use super::{
+    Problem, References,
+    channel::object_name,
+    class::addon_version,
+    gates::{gate, gate_names},
+    unique::unique,
+};
+use crate::{
+    field_path::FieldPath,
+    finding::Code,
+    metadata::{label_value, qualified_name},
+    text::shown,
+};
 
 /// For how long EKS can roll a control plane back, in minutes: nodes that are held back longer save nothing.
 const ROLLBACK: i64 = 7 * 24 * 60;
@@ -40,7 +51,7 @@ pub fn rollout(name: &str, strategy: &RolloutStrategy, references: &References<'
         problems.extend(references.dangling("Baseline", baseline, &references.baselines, field));
     }
     if let Some(addons) = &target.addons {
-        problems.extend(unique(addons, &here.field("addons"), "add-on", |addon| &addon.name));
+        problems.extend(target_addons(addons, &here.field("addons")));
     }
     if let Some(hold) = hold_nodes {
         problems.extend(held(*hold, target.kubernetes.is_some(), path.field("holdNodes")));
@@ -57,6 +68,16 @@ pub fn rollout(name: &str, strategy: &RolloutStrategy, references: &References<'
     problems
 }
 
+/// Whether any member has an add-on of the name is for whoever knows the members.
+fn target_addons(addons: &[AddonChoice], path: &FieldPath) -> Vec<Problem> {
+    let mut problems = unique(addons, path, "add-on", |addon| &addon.name);
+    for (index, addon) in addons.iter().enumerate() {
+        let version = addon.version.as_deref();
+        problems.extend(version.and_then(|one| addon_version(one, path.index(index).field("version"))));
+    }
+    problems
+}
+
 fn held(hold: Minutes, moves_kubernetes: bool, path: FieldPath) -> Option<Problem> {
     if !moves_kubernetes {
         let message = "nodes are held back only when the target is a Kubernetes minor";
@@ -69,7 +90,7 @@ fn held(hold: Minutes, moves_kubernetes: bool, path: FieldPath) -> Option<Proble
 }
 
 /// The problem of several fields of which exactly one may be given.
-fn one_of(path: &FieldPath, rule: &str, fields: &[(&str, bool)]) -> Option<Problem> {
+pub(super) fn one_of(path: &FieldPath, rule: &str, fields: &[(&str, bool)]) -> Option<Problem> {
     let given: Vec<&str> = fields.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
     let names = fields.iter().map(|(name, _)| format!("`{name}`")).collect::<Vec<_>>().join(", ");
     match given.as_slice() {
@@ -100,12 +121,17 @@ fn selector(selector: &MemberSelector, path: &FieldPath, references: &References
         let here = path.field("tenants").index(index);
         problems.extend(references.dangling("Tenant", tenant, &references.tenants, here));
     }
-    let LabelSelector { match_labels: _, match_expressions } = match labels {
+    let LabelSelector { match_labels, match_expressions } = match labels {
         Some(labels) => labels,
         None => return problems,
     };
+    for (key, value) in match_labels.iter().flatten() {
+        let here = path.field("labels").field("matchLabels").field(key);
+        problems.extend(label(key, [value.as_str()], &here));
+    }
     for (index, one) in match_expressions.iter().flatten().enumerate() {
         let here = path.field("labels").field("matchExpressions").index(index);
+        problems.extend(label(&one.key, one.values.iter().flatten().map(String::as_str), &here.field("key")));
         let values = one.values.as_ref().is_some_and(|values| !values.is_empty());
         let takes_values = matches!(one.operator.as_str(), "In" | "NotIn");
         if !OPERATORS.contains(&one.operator.as_str()) {
@@ -129,30 +155,19 @@ fn selector(selector: &MemberSelector, path: &FieldPath, references: &References
     problems
 }
 
-/// Gates are named in votes, so their names are unique within the rollout.
-fn gate_names(waves: &[Wave], path: &FieldPath) -> Vec<Problem> {
-    let mut first: std::collections::BTreeMap<&str, FieldPath> = std::collections::BTreeMap::new();
-    let mut problems = Vec::new();
-    for (index, wave) in waves.iter().enumerate() {
-        for (field, gates) in [("before", &wave.before), ("after", &wave.after)] {
-            for (position, gate) in gates.iter().enumerate() {
-                let here = path.index(index).field(field).index(position).field("name");
-                if let Some(before) = first.get(gate.name.as_str()) {
-                    problems.push(
-                        Problem::error(
-                            Code::DuplicateItem,
-                            here,
-                            format!("gate `{}` stands twice in the rollout", shown(&gate.name)),
-                        )
-                        .hint(format!("name it otherwise: votes name a gate, and the first is at {before}")),
-                    );
-                } else {
-                    first.insert(&gate.name, here);
-                }
-            }
-        }
+/// The problem of a label that no tenant can have.
+fn label<'a>(key: &str, values: impl IntoIterator<Item = &'a str>, path: &FieldPath) -> Option<Problem> {
+    let refuse = |what: &str, text: &str, why: &str| {
+        let message = format!("no tenant can have the {what} `{}`: {why}", shown(text));
+        Problem::error(Code::InvalidName, path.clone(), message)
+            .hint("`fleet get tenants -o yaml` shows the labels that tenants have")
+    };
+    if let Err(why) = qualified_name(key) {
+        return Some(refuse("label", key, why));
     }
-    problems
+    values.into_iter().find_map(|value| {
+        label_value(value).err().map(|why| refuse(&format!("value of the label {key}"), value, why))
+    })
 }
 
 fn wave(wave: &Wave, path: &FieldPath, references: &References<'_>) -> Vec<Problem> {
@@ -199,57 +214,4 @@ fn amount(field: &str, amount: &IntOrString, least: i32, wave: &FieldPath) -> Op
             }
         }
     }
-}
-
-fn gate(gate: &Gate, path: &FieldPath, references: &References<'_>) -> Vec<Problem> {
-    let Gate { name: _, approval, not_before, condition, prometheus, job } = gate;
-    let kinds = [
-        ("approval", approval.is_some()),
-        ("notBefore", not_before.is_some()),
-        ("condition", condition.is_some()),
-        ("prometheus", prometheus.is_some()),
-        ("job", job.is_some()),
-    ];
-    let mut problems = Vec::new();
-    problems.extend(one_of(path, "a gate is one thing", &kinds));
-    if let Some(votes) = approval {
-        problems.extend(approval_gate(votes, &path.field("approval"), references));
-    }
-    if let Some(expression) = condition
-        && let Err(fault) = condition::check(expression)
-    {
-        let here = path.field("condition");
-        problems.push(Problem::error(Code::InvalidValue, here, fault.message).hint(fault.hint));
-    }
-    if let Some(asked) = prometheus {
-        problems.extend(prometheus::gate(asked, path.field("prometheus").field("url"), references));
-    }
-    problems
-}
-
-fn approval_gate(votes: &ApprovalGate, path: &FieldPath, references: &References<'_>) -> Vec<Problem> {
-    let roles = path.field("roles");
-    let mut problems = unique(&votes.roles, &roles, "role", |role| role);
-    let known: std::collections::BTreeMap<&str, ()> =
-        references.fleet.approvers.iter().map(|role| (role.name.as_str(), ())).collect();
-    for (index, role) in votes.roles.iter().enumerate() {
-        if let Some(mut problem) = references.dangling("role", role, &known, roles.index(index)) {
-            if known.is_empty() {
-                problem = problem.hint("name it in `spec.approvers` of the Fleet, with its groups or users");
-            }
-            problems.push(problem);
-        }
-    }
-    let least = i32::try_from(votes.roles.len()).unwrap_or(i32::MAX);
-    if votes.required < least && votes.required >= 1 {
-        problems.push(
-            Problem::error(
-                Code::OutOfRange,
-                path.field("required"),
-                format!("{} votes cannot come from {least} roles, of each at least one", votes.required),
-            )
-            .hint(format!("ask for at least {least} votes, or for fewer roles")),
-        );
-    }
-    problems
 }

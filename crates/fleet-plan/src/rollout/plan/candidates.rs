@@ -128,7 +128,7 @@ fn candidate<'a>(
         errand: errand(&strategy.target, cluster, input.part),
         created_at: status.and_then(|status| status.versions.created_at),
         eks,
-        addons: status.map_or(0, |status| status.versions.addons.len()).max(addons_of(eks)),
+        addons: status.map_or(0, |status| status.versions.addons.len()).max(addons_of(eks).len()),
         maintenance: cluster.and_then(|cluster| cluster.spec.maintenance.as_ref()),
         last_change: status
             .and_then(|status| status.versions.last_disrupted_at())
@@ -166,13 +166,13 @@ fn pinned(
 }
 
 /// The add-ons that a cluster of a class gets: three by itself without Auto Mode, and those of the class.
-fn addons_of(eks: Option<&EksClass>) -> usize {
-    let Some(eks) = eks else { return 0 };
+pub(super) fn addons_of(eks: Option<&EksClass>) -> BTreeSet<&str> {
+    let Some(eks) = eks else { return BTreeSet::new() };
     let mut names: BTreeSet<&str> = eks.addons.iter().map(|addon| addon.name.as_str()).collect();
     if eks.auto_mode.is_none() {
         names.extend(["vpc-cni", "kube-proxy", "coredns"]);
     }
-    names.len()
+    names
 }
 
 fn errand(target: &RolloutTarget, cluster: Option<&TenantCluster>, part: Option<Part>) -> Errand {

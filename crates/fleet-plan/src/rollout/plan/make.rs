@@ -44,7 +44,7 @@ pub(super) fn plan(input: &Input<'_>) -> Result<RolloutPlan, Refusal> {
     if let Some(problem) = overrun(input, candidates, &waves, &runs) {
         return Err(Refusal { problems: vec![problem], conflicts: Vec::new() });
     }
-    Ok(assemble(input, candidates, &waves, &runs))
+    Ok(assemble(input, candidates, &waves, &runs, &problems))
 }
 
 /// People read plans: moments are whole minutes.
@@ -170,6 +170,7 @@ fn assemble(
     candidates: &[Candidate<'_>],
     waves: &[WaveTasks<'_>],
     runs: &[WaveRun],
+    doubts: &[Problem],
 ) -> RolloutPlan {
     let strategy = input.strategy;
     let mut members = Vec::new();
@@ -214,7 +215,7 @@ fn assemble(
         begins_at,
         ends_at: runs.last().map_or(input.now, |played| played.ends),
         delay: delay(input, candidates, &members),
-        notes: notes(input, candidates, &planned, &members),
+        notes: doubts.iter().map(doubt).chain(notes(input, candidates, &planned, &members)).collect(),
         strategy: strategy.clone(),
         waves: planned,
         at_target: candidates
@@ -368,6 +369,12 @@ fn delay(input: &Input<'_>, candidates: &[Candidate<'_>], members: &[PlannedMemb
         }
     }
     CostOfDelay { per_day: cents(delay.per_day), as_planned: cents(delay.as_planned), ..delay }
+}
+
+/// What keeps nobody from planning, and may be a mistake all the same.
+fn doubt(problem: &Problem) -> String {
+    let hint = problem.hint.as_deref().map(|hint| format!("; {hint}")).unwrap_or_default();
+    format!("{}: {}{hint}", problem.path, problem.message)
 }
 
 /// What may be surprising, in few sentences however many members there are.

@@ -1,6 +1,7 @@
 //! What is wrong with a rollout before any slot is looked for, all of it at once.
 
 mod amounts;
+mod conditions;
 mod members;
 mod target;
 mod times;
@@ -33,6 +34,7 @@ pub(super) fn problems(input: &Input<'_>, found: &Found<'_>) -> Vec<Problem> {
     problems.extend(members::pinned(&found.candidates));
     problems.extend(amounts::amounts(input, &found.candidates));
     problems.extend(times::times(input, &found.candidates));
+    problems.extend(conditions::conditions(input, &found.candidates));
     problems
 }
 

@@ -1,14 +1,14 @@
 //! The target against what the cloud offers and against where the members are.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleet_api::{KubernetesVersion, eks::SupportStatus};
-use fleet_spec::{Code, FieldPath, rules::Problem};
+use fleet_spec::{Code, FieldPath, nearest, rules::Problem};
 
 use super::{
     super::{
         Input,
-        candidates::{Candidate, Errand},
+        candidates::{Candidate, Errand, addons_of},
     },
     are, named, problem,
 };
@@ -18,7 +18,10 @@ pub(super) fn target(input: &Input<'_>, candidates: &[Candidate<'_>]) -> Vec<Pro
     let path = FieldPath::spec().field("target").field("kubernetes");
     let mut problems = Vec::new();
     let Some(to) = input.strategy.target.kubernetes else {
-        problems.extend(nothing_to_do(input, candidates));
+        problems.extend(unknown_addons(input, candidates));
+        if problems.is_empty() {
+            problems.extend(nothing_to_do(input, candidates));
+        }
         return problems;
     };
     let on_offer = |version: KubernetesVersion| {
@@ -81,6 +84,34 @@ pub(super) fn target(input: &Input<'_>, candidates: &[Candidate<'_>]) -> Vec<Pro
         problems.extend(nothing_to_do(input, candidates));
     }
     problems
+}
+
+/// Add-ons of the target that no member has: moving them would change nothing anywhere.
+fn unknown_addons(input: &Input<'_>, candidates: &[Candidate<'_>]) -> Vec<Problem> {
+    let Some(addons) = &input.strategy.target.addons else { return Vec::new() };
+    let mut known: BTreeSet<&str> =
+        candidates.iter().flat_map(|candidate| addons_of(candidate.eks)).collect();
+    let members: BTreeSet<&str> = candidates.iter().map(|candidate| candidate.tenant).collect();
+    let clusters = input.clusters.iter().filter(|cluster| members.contains(cluster.spec.tenant.as_str()));
+    for status in clusters.filter_map(|cluster| cluster.status.as_ref()) {
+        known.extend(status.versions.addons.iter().map(|addon| addon.name.as_str()));
+    }
+    // Of members without a cluster nobody knows the add-ons, and they are refused for it.
+    if known.is_empty() {
+        return Vec::new();
+    }
+    let names = || known.iter().copied().collect::<Vec<_>>().join(", ");
+    let unknown = addons.iter().enumerate().filter(|(_, addon)| !known.contains(addon.name.as_str()));
+    unknown
+        .map(|(index, addon)| {
+            let path = FieldPath::spec().field("target").field("addons").index(index).field("name");
+            let hint = match nearest(&addon.name, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? The members have {}", names()),
+                None => format!("name one of {}, or add it to the class of a member first", names()),
+            };
+            problem(Code::Addon, path, format!("no member has the add-on `{}`", addon.name), hint)
+        })
+        .collect()
 }
 
 fn nothing_to_do(input: &Input<'_>, candidates: &[Candidate<'_>]) -> Option<Problem> {
