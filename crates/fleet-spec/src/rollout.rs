@@ -8,6 +8,7 @@ use crate::{
     finding::{Code, Finding, Severity, any_error},
     input::about_file,
     load::Loaded,
+    node::Mark,
     object::{self, Kind, Object, Typed},
     rules::Problem,
     text::escaped,
@@ -18,18 +19,20 @@ use crate::{
 pub struct RolloutFile<'a> {
     /// Its name.
     pub name: String,
-    /// What it does.
+    /// What it does, without what is faulty and may be left out.
     pub strategy: RolloutStrategy,
+    /// What is wrong with how it is written. With an error among them nothing of it may be started.
+    pub findings: Vec<Finding>,
     loaded: &'a Loaded,
     document: usize,
     object: Object,
 }
 
 /// Reads the one rollout of an input. Other objects beside it are left alone. The rules are not asked here: whoever plans
-/// it asks them, with the world at hand, and all at once.
+/// it asks them, with the world at hand, also of a rollout that has findings, so that everything wrong comes at once.
 ///
 /// # Errors
-/// Everything that keeps it from being read.
+/// Everything that is wrong with an input that holds no one rollout that can be read.
 pub fn rollout_file(loaded: &Loaded) -> Result<RolloutFile<'_>, Vec<Finding>> {
     let mut rollouts: Vec<(usize, Object)> = Vec::new();
     for (index, document) in loaded.documents.iter().enumerate() {
@@ -42,32 +45,27 @@ pub fn rollout_file(loaded: &Loaded) -> Result<RolloutFile<'_>, Vec<Finding>> {
     }
     let mut findings = loaded.findings.clone();
     for (index, object) in &rollouts {
-        findings.extend(faults(loaded, *index, object));
+        findings.extend(faults(loaded, *index, object).into_iter().map(|(_, _, finding)| finding));
     }
-    let count = rollouts.len();
-    if count != 1 && !any_error(&findings) {
-        let (message, hint) = if count == 0 {
+    if let [(_, Object { typed: Some(Typed::Rollout(_)), .. })] = rollouts.as_slice()
+        && let Some((document, mut object)) = rollouts.pop()
+        && let Some(Typed::Rollout(draft)) = object.typed.take()
+    {
+        let name = object.name.clone().unwrap_or_default();
+        return Ok(RolloutFile { name, strategy: draft.spec, findings, loaded, document, object });
+    }
+    if !any_error(&findings) {
+        let (message, hint) = if rollouts.is_empty() {
             ("there is no Rollout to plan", "name a file with an object of `kind: Rollout`")
         } else {
             ("there are several Rollouts, and one is planned at a time", "name the file of one of them")
         };
         findings.push(about_file(Code::NoObjects, message.to_owned(), Some(hint.to_owned())));
     }
-    match rollouts.pop() {
-        Some((document, mut object)) if !any_error(&findings) => {
-            let name = object.name.clone().unwrap_or_default();
-            match object.typed.take() {
-                Some(Typed::Rollout(draft)) => {
-                    Ok(RolloutFile { name, strategy: draft.spec, loaded, document, object })
-                }
-                _ => Err(findings),
-            }
-        }
-        _ => Err(findings),
-    }
+    Err(findings)
 }
 
-fn faults(loaded: &Loaded, index: usize, object: &Object) -> Vec<Finding> {
+fn faults(loaded: &Loaded, index: usize, object: &Object) -> Vec<(usize, Mark, Finding)> {
     let Some(document) = loaded.documents.get(index) else { return Vec::new() };
     let found = object.faults.iter().filter_map(|fault| {
         let problem = Problem {
@@ -79,13 +77,16 @@ fn faults(loaded: &Loaded, index: usize, object: &Object) -> Vec<Finding> {
         };
         locate(loaded, document, object, problem, Some(fault.at).filter(|at| at.line > 0))
     });
-    found.map(|(_, _, finding)| finding).collect()
+    found.collect()
 }
 
 impl RolloutFile<'_> {
-    /// Problems of the rollout as findings with their places, in the order of the file.
+    /// What was found when it was read, and problems of the rollout as findings with their places, in the order of the
+    /// file. What a rule says of a field that was left out for a fault is only an echo.
     pub fn located(&self, problems: Vec<Problem>) -> Vec<Finding> {
         let Some(document) = self.loaded.documents.get(self.document) else { return Vec::new() };
+        let errors = || self.object.faults.iter().filter(|fault| fault.severity == Severity::Error);
+        let echo = |problem: &Problem| errors().any(|fault| fault.path.touches(&problem.path));
         let escape = |problem: Problem| Problem {
             message: escaped(problem.message),
             hint: problem.hint.map(escaped),
@@ -93,10 +94,13 @@ impl RolloutFile<'_> {
         };
         let mut located: Vec<_> = problems
             .into_iter()
+            .filter(|problem| !echo(problem))
             .filter_map(|problem| locate(self.loaded, document, &self.object, escape(problem), None))
             .collect();
+        located.extend(faults(self.loaded, self.document, &self.object));
         located.sort_by_key(|(source, at, finding)| (*source, at.line, at.column, finding.code));
-        located.into_iter().map(|(_, _, finding)| finding).collect()
+        let located = located.into_iter().map(|(_, _, finding)| finding);
+        self.loaded.findings.iter().cloned().chain(located).collect()
     }
 
     /// The finding of a rollout that is about none of its fields.

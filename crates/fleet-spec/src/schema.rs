@@ -300,16 +300,16 @@ impl<'a> Walk<'a> {
         };
         let (least, most) = (schema["minItems"].as_u64(), schema["maxItems"].as_u64());
         let count = items.len() as u64;
-        let mut whole = true;
+        // A list that is too short is kept for the rules, so that what they say of the rest comes at once.
         if least.is_some_and(|least| count < least) || most.is_some_and(|most| count > most) {
             let message = format!("`{path}` takes {} and has {count}", span(least, most, "item"));
             self.error(node.at, Code::OutOfRange, path, message, None);
-            whole = false;
             // A list of a million items would otherwise give a million findings.
             if most.is_some_and(|most| count > most) {
                 return None;
             }
         }
+        let mut whole = true;
         let mut list = Vec::new();
         for (index, item) in items.iter().enumerate() {
             match self.value(&schema["items"], item, &path.index(index)) {

@@ -8,7 +8,9 @@ use std::{
 
 use fleet_api::{text::Day, v1alpha1::Maintenance};
 use fleet_plan::rollout::plan::{ConflictSet, Refusal, RolloutPlan, chain, plan};
-use fleet_spec::{Checked, Finding, Severity, ValidatedFleet, load, render, rollout_file};
+use fleet_spec::{
+    Checked, Finding, RolloutFile, Severity, ValidatedFleet, any_error, load, render, rollout_file,
+};
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
@@ -48,10 +50,11 @@ pub(crate) async fn run(session: &Session, arguments: &PlanArguments) -> Result<
         Some(day) => Some(beginning(day.0.tomorrow().map_err(|error| no_day().because(error))?)?),
         None => None,
     };
-    let world = if against.is_empty() {
-        World::read(session, &session.hub().await?).await?
-    } else {
-        World::of_spec(described(session, against, *on)?, file.strategy.target.kubernetes, now)?
+    let flawed = any_error(&file.findings);
+    let world = match world(session, against, *on, &file, now).await {
+        // What is wrong with the file is told all the same when nothing can be said of the world.
+        Err(_) if flawed => return refuse(session, &file.findings, &[], *output),
+        world => world?,
     };
     let input = world.input(&file.name, &file.strategy, by, now);
     let made = match to {
@@ -59,6 +62,11 @@ pub(crate) async fn run(session: &Session, arguments: &PlanArguments) -> Result<
         None => plan(&input).map(|plan| vec![plan]),
     };
     let plans = match made {
+        // Slots are looked for when everything else is right: those of half a rollout say nothing.
+        Ok(_) if flawed => return refuse(session, &file.findings, &[], *output),
+        Err(Refusal { problems, .. }) if flawed => {
+            return refuse(session, &file.located(problems), &[], *output);
+        }
         Ok(plans) => plans,
         Err(Refusal { problems, conflicts }) => {
             let problems = problems.into_iter().chain(conflicts.iter().map(ConflictSet::problem));
@@ -91,6 +99,21 @@ pub(crate) async fn run(session: &Session, arguments: &PlanArguments) -> Result<
     }
     print(session, &plans, &times, *output)?;
     Ok(Exit::Done)
+}
+
+/// What is planned in: the management cluster, or the fleet that a spec describes.
+async fn world(
+    session: &Session,
+    against: &[PathBuf],
+    on: Option<Day>,
+    file: &RolloutFile<'_>,
+    now: Timestamp,
+) -> Result<World> {
+    if against.is_empty() {
+        World::read(session, &session.hub().await?).await
+    } else {
+        World::of_spec(described(session, against, on)?, file.strategy.target.kubernetes, now)
+    }
 }
 
 fn refuse(
