@@ -246,13 +246,17 @@ async fn votes(world: &World) {
     world
         .fleet_as("jane", "rollout approve --gate sign-off")
         .is(1, "cannot open yet: wave first has not passed");
-    let gate =
-        json!({"name": "sign-off", "openableSince": "2026-11-24T12:00:00Z", "message": "0 of 1 approvals"});
-    let waves = json!([
-        {"name": "first", "passedAt": "2026-11-24T12:00:00Z"},
-        {"name": "second", "gates": [gate]},
-    ]);
-    world.status::<Rollout>("up", json!({"phase": "WaitingForGate", "wave": "second", "waves": waves})).await;
+    let waves = |since: &str| {
+        let gate = json!({"name": "sign-off", "openableSince": since, "message": "0 of 1 approvals"});
+        json!([
+            {"name": "first", "passedAt": "2026-11-24T12:00:00Z"},
+            {"name": "second", "gates": [gate]},
+        ])
+    };
+    let openable = waves("2026-11-24T12:00:00Z");
+    world
+        .status::<Rollout>("up", json!({"phase": "WaitingForGate", "wave": "second", "waves": openable}))
+        .await;
     world
         .fleet("rollout approve --gate sign-off")
         .is(1, "you started rollout `up`, so you have no vote on it");
@@ -265,6 +269,13 @@ async fn votes(world: &World) {
     assert_eq!(approvals[0].spec.approver, "jane");
     assert_eq!(approvals[0].spec.plan_hash, world.rollout().await.spec.plan_hash);
     world.fleet_as("jane", "rollout approve --gate sign-off").is(1, "you have voted on this gate already");
+    // A gate that can open anew needs a vote anew, and an earlier one does not stand in its way.
+    let anew = waves(&(jiff::Timestamp::now() + jiff::SignedDuration::from_secs(2)).to_string());
+    world.status::<Rollout>("up", json!({"phase": "WaitingForGate", "wave": "second", "waves": anew})).await;
+    world.fleet_as("jane", "rollout approve --gate sign-off").is(0, "for this plan alone");
+    let again: Vec<Approval> = world.list().await.unwrap();
+    assert_eq!(again.len(), 1);
+    assert_ne!(again[0].metadata.uid, approvals[0].metadata.uid);
     world.fleet("rollout status").is(0, "waiting for a gate").is(0, "before second");
 }
 

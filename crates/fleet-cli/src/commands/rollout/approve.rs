@@ -46,9 +46,9 @@ pub(crate) async fn run(
         .hint("ask somebody else who has the role"));
     }
     let role = role_of(votes, gate, vote.role)?;
-    can_open(&rollout, gate)?;
+    let since = can_open(&rollout, gate)?;
     let approval = approval(&rollout, gate, role, &user, vote.comment)?;
-    let stored = store(&hub, &approval, votes, session.now()).await?;
+    let stored = store(&hub, &approval, votes, since, session.now()).await?;
     let ends = stored.metadata.creation_timestamp.as_ref();
     let ends = ends.and_then(|at| at.0.checked_add(votes.valid_for.to_duration()).ok());
     session.printer.value(
@@ -101,8 +101,8 @@ fn role_of<'a>(votes: &'a ApprovalGate, gate: &Gate, role: Option<&str>) -> Resu
     }
 }
 
-/// A vote counts only while its gate can open: before that it would be about another state of the fleet.
-fn can_open(rollout: &Rollout, gate: &Gate) -> Result<()> {
+/// Since when a gate can open. A vote counts only from then on: before that it would be about another state of the fleet.
+fn can_open(rollout: &Rollout, gate: &Gate) -> Result<Timestamp> {
     let waves = rollout.status.as_ref().map(|status| status.waves.as_slice()).unwrap_or_default();
     let status: Option<&GateStatus> =
         waves.iter().flat_map(|wave| &wave.gates).find(|status| status.name == gate.name);
@@ -110,8 +110,8 @@ fn can_open(rollout: &Rollout, gate: &Gate) -> Result<()> {
         return Err(CliError::no(format!("gate `{}` is open since {}", gate.name, moment(opened.0)))
             .hint("no vote is needed any more"));
     }
-    if status.is_some_and(|status| status.openable_since.is_some()) {
-        return Ok(());
+    if let Some(since) = status.and_then(|status| status.openable_since.as_ref()) {
+        return Ok(since.0);
     }
     let what = waits_for(rollout, gate);
     Err(CliError::no(format!("gate `{}` cannot open yet: {what}", gate.name))
@@ -161,7 +161,31 @@ fn approval(
     Ok(Approval::new(&format!("{}.{}.{who}", spec.rollout, spec.gate), spec))
 }
 
-async fn store(hub: &Hub, approval: &Approval, votes: &ApprovalGate, now: Timestamp) -> Result<Approval> {
+/// Whether an earlier vote stands for the one that is given now. The engine judges by the same moments, in whole seconds,
+/// as the management cluster stores them. A rollout of the same name from before is over before this gate can open.
+fn still_counts(
+    earlier: &Approval,
+    vote: &ApprovalSpec,
+    votes: &ApprovalGate,
+    since: Timestamp,
+    now: Timestamp,
+) -> bool {
+    let ApprovalSpec { rollout, gate, plan_hash, role, approver, comment: _ } = &earlier.spec;
+    let same = [rollout, gate, plan_hash, role, approver]
+        == [&vote.rollout, &vote.gate, &vote.plan_hash, &vote.role, &vote.approver];
+    let given = earlier.metadata.creation_timestamp.as_ref().map(|at| at.0);
+    let in_time = given.is_some_and(|at| at.as_second() >= since.as_second());
+    let ends = given.and_then(|at| at.checked_add(votes.valid_for.to_duration()).ok());
+    same && in_time && ends.is_some_and(|ends| ends > now)
+}
+
+async fn store(
+    hub: &Hub,
+    approval: &Approval,
+    votes: &ApprovalGate,
+    since: Timestamp,
+    now: Timestamp,
+) -> Result<Approval> {
     let api: Api<Approval> = Api::all(hub.client.clone());
     let name = approval.metadata.name.as_deref().unwrap_or_default();
     let params = PostParams { field_manager: Some(labels::CLI_MANAGER.to_owned()), ..PostParams::default() };
@@ -172,15 +196,46 @@ async fn store(hub: &Hub, approval: &Approval, votes: &ApprovalGate, now: Timest
         Err(error) => return Err(failed(message, &error)),
     }
     let earlier = api.get(name).await.map_err(|error| failed(message, &error))?;
-    let given = earlier.metadata.creation_timestamp.as_ref().map(|at| at.0);
-    let ends = given.and_then(|at| at.checked_add(votes.valid_for.to_duration()).ok());
-    if ends.is_some_and(|ends| ends > now) {
+    if still_counts(&earlier, &approval.spec, votes, since, now) {
         return Err(CliError::no("you have voted on this gate already, and your vote still counts")
             .hint(format!("take it back with `kubectl delete approval {name}` before you vote otherwise")));
     }
-    // One that has expired makes room for the new one.
+    // One that has expired, or was given before the gate could open, makes room for the new one.
     let precondition = DeleteParams::default()
         .preconditions(Preconditions { uid: earlier.metadata.uid.clone(), resource_version: None });
     api.delete(name, &precondition).await.map_err(|error| failed(message, &error))?;
     api.create(&params, approval).await.map_err(|error| failed(message, &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use fleet_api::text::Minutes;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+    use super::*;
+
+    #[test]
+    fn an_earlier_vote_counts_from_when_the_gate_could_open_until_it_expires_and_for_its_plan_alone() {
+        let at = |text: &str| -> Timestamp { text.parse().unwrap() };
+        let spec = |plan: &str| ApprovalSpec {
+            rollout: "up".to_owned(),
+            gate: "sign-off".to_owned(),
+            plan_hash: plan.to_owned(),
+            role: "security".to_owned(),
+            approver: "jane".to_owned(),
+            comment: None,
+        };
+        let votes = ApprovalGate { required: 1, roles: vec!["security".to_owned()], valid_for: Minutes(60) };
+        let mut earlier = Approval::new("v", spec("a"));
+        earlier.metadata.creation_timestamp = Some(Time(at("2026-11-24T12:00:00Z")));
+        let counts = |plan: &str, since: &str, now: &str| {
+            still_counts(&earlier, &spec(plan), &votes, at(since), at(now))
+        };
+        let (since, now) = ("2026-11-24T11:00:00Z", "2026-11-24T12:30:00Z");
+        assert!(counts("a", since, now));
+        assert!(counts("a", "2026-11-24T12:00:00.9Z", now), "in the same second");
+        assert!(!counts("a", "2026-11-24T12:00:01Z", now), "the gate could open anew");
+        assert!(!counts("a", since, "2026-11-24T13:00:00Z"), "it has expired");
+        assert!(!counts("b", since, now), "another plan");
+    }
 }
