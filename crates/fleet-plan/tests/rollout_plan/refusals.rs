@@ -81,6 +81,7 @@ fn amounts_that_cannot_be_meant_are_refused() {
         ("maxFailures", json!("half"), Code::InvalidValue),
         ("minSuccesses", json!(2), Code::OutOfRange),
         ("minSuccesses", json!(0), Code::OutOfRange),
+        ("minSuccesses", json!("0%"), Code::InvalidValue),
         ("maxFailures", json!(1), Code::OutOfRange),
     ] {
         let mut wave = json!({"name": "one", "selector": {"tenants": ["acme"]}});
@@ -89,7 +90,9 @@ fn amounts_that_cannot_be_meant_are_refused() {
             "target": {"kubernetes": "1.36"}, "members": {"tenants": ["acme"]}, "waves": [wave],
         }));
         let found = codes(&fleet(), &rollout);
-        assert!(found.contains(&(code, format!("spec.waves[0].{field}"))), "{field}: {value}: {found:?}");
+        let path = format!("spec.waves[0].{field}");
+        assert!(found.contains(&(code, path.clone())), "{field}: {value}: {found:?}");
+        assert_eq!(found.iter().filter(|(_, at)| *at == path).count(), 1, "it is told once: {found:?}");
     }
 }
 
@@ -166,7 +169,8 @@ fn a_tenant_that_is_pinned_below_the_target_is_no_member_while_the_pin_holds() {
     world.tenants[0].spec.kubernetes = serde_json::from_value(json!({"version": "1.35"})).unwrap();
     let mut baseline = by_ring(&["first", "second"]);
     baseline.target =
-        serde_json::from_value(json!({"addons": [{"name": "coredns", "version": "v1.11.3-eksbuild.1"}]})).unwrap();
+        serde_json::from_value(json!({"addons": [{"name": "coredns", "version": "v1.11.3-eksbuild.1"}]}))
+            .unwrap();
     assert!(world.plan(&baseline).is_ok(), "a pin says nothing of add-ons");
 }
 
@@ -243,6 +247,42 @@ fn a_deadline_that_no_member_can_keep_is_refused() {
     let mut rollout = by_ring(&["first", "second"]);
     rollout.step_deadline = "20m".parse().unwrap();
     assert_eq!(codes(&fleet(), &rollout), one(Code::DeadlineTooShort, "spec.stepDeadline"));
+}
+
+#[test]
+fn a_latest_start_that_keeps_later_steps_waiting_is_named_and_not_the_length_of_the_window() {
+    let mut world = World::new("2026-11-24T14:00:00Z");
+    world.tenant("acme", "first", "1.35", &windows("UTC", &["Tue"], "22:00", "4h"));
+    let addons: Vec<Value> =
+        (0..4).map(|index| json!({"name": format!("a-{index}"), "version": "v1"})).collect();
+    world.clusters[0].status.as_mut().unwrap().versions.addons =
+        serde_json::from_value(json!(addons)).unwrap();
+    let rollout = by_ring(&["first"]);
+    assert!(world.plan(&rollout).is_ok());
+    let window = |world: &mut World, change: fn(&mut fleet_api::v1alpha1::Window)| {
+        change(&mut world.clusters[0].spec.maintenance.as_mut().unwrap().windows[0]);
+    };
+    window(&mut world, |window| window.latest_start = Some("10m".parse().unwrap()));
+    let refusal = world.plan(&rollout).unwrap_err();
+    let [problem] = refusal.problems.as_slice() else { panic!("{refusal:?}") };
+    assert_eq!(
+        (problem.code, problem.path.to_string().as_str()),
+        (Code::DeadlineTooShort, "spec.waves[0].selector")
+    );
+    assert!(problem.message.contains("none begins later than 10m into a window"), "{}", problem.message);
+    let hint = problem.hint.as_deref().unwrap();
+    assert!(hint.starts_with("set a `latestStart` of at least "), "{hint}");
+    assert!(!hint.contains("holdNodes"), "it has no nodes to hold back: {hint}");
+    // With what the hint says there is a plan.
+    let least = hint.trim_start_matches("set a `latestStart` of at least ").split(' ').next().unwrap();
+    world.clusters[0].spec.maintenance.as_mut().unwrap().windows[0].latest_start =
+        Some(least.parse().unwrap());
+    assert!(world.plan(&rollout).is_ok(), "{least}");
+    // A window that is too short is told as before.
+    window(&mut world, |window| (window.latest_start, window.duration) = (None, "30m".parse().unwrap()));
+    let refusal = world.plan(&rollout).unwrap_err();
+    assert_eq!(refusal.problems[0].path.to_string(), "spec.stepDeadline");
+    assert!(refusal.problems[0].message.contains("in windows that close before"));
 }
 
 #[test]

@@ -81,8 +81,9 @@ impl ConflictSet {
             code: Code::CannotHoldTogether,
             path: path.unwrap_or_else(|| FieldPath::spec().field("waves")),
             message: format!(
-                "{} cannot be moved in time, because these cannot hold together: {}{others}",
+                "{} cannot be moved in time, because {}: {}{others}",
                 self.tenant,
+                if rules.len() == 1 { "one rule alone rules it out" } else { "these cannot hold together" },
                 rules.join(" + ")
             ),
             hint: Some(hint),

@@ -7,7 +7,7 @@ use fleet_api::{
     text::Day,
     v1alpha1::{Gate, Maintenance, SupportType},
 };
-use fleet_spec::{Code, FieldPath, Severity, rules::Problem};
+use fleet_spec::{Severity, rules::Problem};
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 
 use super::{
@@ -17,6 +17,7 @@ use super::{
     document::{
         API_VERSION, CostOfDelay, KIND, PlannedGate, PlannedMember, PlannedRollback, PlannedWave, RolloutPlan,
     },
+    overrun::overrun,
     refuse::{self, named, support_ends},
     schedule::{Deadline, DeadlineOf, Slot, Task, WaveRun, WaveTasks, run},
     work::{ROLLBACK_DAYS, Work, later},
@@ -127,42 +128,6 @@ impl<'a> Shared<'a> {
         self.0.insert(key, Rc::clone(&times));
         Ok(times)
     }
-}
-
-/// A member whose windows are so short for its steps that it would count as failed before it arrives.
-fn overrun(
-    input: &Input<'_>,
-    candidates: &[Candidate<'_>],
-    waves: &[WaveTasks<'_>],
-    runs: &[WaveRun],
-) -> Option<Problem> {
-    let all = waves.iter().zip(runs).flat_map(|(wave, played)| wave.tasks.iter().zip(&played.slots));
-    let takes = all.filter_map(|(task, slot)| {
-        let slot = slot.as_ref()?;
-        Some((slot.begin.duration_until(slot.course.arrived).as_secs() / 60, task, slot))
-    });
-    let (minutes, task, slot) = takes.max_by_key(|(minutes, ..)| *minutes)?;
-    let allowed = input.strategy.step_deadline;
-    if minutes <= allowed.0 {
-        return None;
-    }
-    let tenant = candidates.get(task.candidate)?.tenant;
-    Some(Problem {
-        severity: Severity::Error,
-        code: Code::DeadlineTooShort,
-        path: FieldPath::spec().field("stepDeadline"),
-        message: format!(
-            "{tenant} would count as failed: it begins at {}, needs {}m in windows that close before, arrives at {}, \
-             and has {allowed}",
-            slot.begin,
-            task.work.total(),
-            slot.course.arrived
-        ),
-        hint: Some(format!(
-            "give it a window of {}m, hold its nodes back with `holdNodes`, or set a later `stepDeadline`",
-            task.work.total()
-        )),
-    })
 }
 
 fn assemble(

@@ -13,6 +13,7 @@ mod hash;
 mod make;
 mod moved;
 mod objects;
+mod overrun;
 mod refuse;
 mod schedule;
 mod selector;

@@ -24,6 +24,8 @@ pub(super) struct Work {
     steps: Vec<i64>,
     /// Whether the first one moves the control plane.
     control_plane: bool,
+    /// Whether nodes are among the steps.
+    nodes: bool,
     /// What its node groups take, in minutes each, when they are held back and follow later.
     held: Vec<i64>,
     /// What has to go back before the control plane can, in minutes.
@@ -50,6 +52,7 @@ impl Work {
             return Self {
                 steps: vec![expected_minutes(target)],
                 control_plane: false,
+                nodes: false,
                 held: Vec::new(),
                 back: 0,
             };
@@ -69,7 +72,7 @@ impl Work {
         // Nodes that are held back for the whole of the 7 days never have to go back.
         let held_back = hold.is_some_and(|hold| hold >= ROLLBACK_DAYS * 24 * 60);
         let back = addons.sum::<i64>() + if held_back { 0 } else { nodes };
-        Self { steps, control_plane: true, held, back }
+        Self { steps, control_plane: true, nodes: hold.is_none() && nodes > 0, held, back }
     }
 
     /// The first step, in minutes: without so much left of a window the engine lets nobody begin.
@@ -110,6 +113,16 @@ impl Work {
             None | Some(Begin::Now(_)) => Some(free),
             Some(Begin::Later(at)) => at,
         }
+    }
+
+    /// When the last step begins if none waits, in minutes after the first.
+    pub(super) fn last_begins(&self) -> i64 {
+        self.total() - self.steps.last().copied().unwrap_or_default()
+    }
+
+    /// Whether nodes move with the rest, so that holding them back makes it shorter.
+    pub(super) const fn moves_nodes(&self) -> bool {
+        self.nodes
     }
 
     /// What has to go back before the control plane can, in minutes.

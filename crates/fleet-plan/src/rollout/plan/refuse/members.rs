@@ -49,12 +49,12 @@ pub(super) fn membership(input: &Input<'_>, found: &Found<'_>) -> Vec<Problem> {
         ));
     }
     if !lost.is_empty() {
-        let verb = if lost.len() == 1 { "belongs" } else { "belong" };
+        let (verb, them) = if lost.len() == 1 { ("belongs", "it") } else { ("belong", "them") };
         problems.push(problem(
             Code::NoWave,
             FieldPath::spec().field("waves"),
             format!("{} {verb} to no wave", named(lost)),
-            "add them to a wave, or leave them out with `members`",
+            format!("add {them} to a wave, or leave {them} out with `members`"),
         ));
     }
     let name = |index: usize| waves.get(index).map(|wave| wave.name.as_str()).unwrap_or_default();

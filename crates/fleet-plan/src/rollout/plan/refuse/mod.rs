@@ -32,7 +32,10 @@ pub(super) fn problems(input: &Input<'_>, found: &Found<'_>) -> Vec<Problem> {
     problems.extend(members::membership(input, found));
     problems.extend(members::taken(input, &found.candidates));
     problems.extend(members::pinned(&found.candidates));
-    problems.extend(amounts::amounts(input, &found.candidates));
+    // An amount that is none by itself is told so once.
+    let told: Vec<FieldPath> = problems.iter().map(|problem| problem.path.clone()).collect();
+    let amounts = amounts::amounts(input, &found.candidates);
+    problems.extend(amounts.into_iter().filter(|problem| !told.contains(&problem.path)));
     problems.extend(times::times(input, &found.candidates));
     problems.extend(conditions::conditions(input, &found.candidates));
     problems

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use fleet_api::v1alpha1::{Maintenance, SupportType};
+use fleet_api::{
+    text::Minutes,
+    v1alpha1::{Maintenance, SupportType},
+};
 use fleet_spec::{Code, FieldPath, rules::Problem};
 use jiff::{Timestamp, tz::TimeZone};
 
@@ -55,10 +58,14 @@ pub(super) fn times(input: &Input<'_>, candidates: &[Candidate<'_>]) -> Vec<Prob
             Code::DeadlineTooShort,
             FieldPath::spec().field("stepDeadline"),
             format!(
-                "{tenant} needs {minutes}m to move and would count as failed after {}",
+                "{tenant} is expected to need {} to move, and would count as failed after {}",
+                Minutes(minutes),
                 strategy.step_deadline
             ),
-            format!("set at least {}m", minutes * 2),
+            format!(
+                "set at least {}, twice of what is expected: upgrades take very differently long",
+                Minutes(minutes * 2)
+            ),
         ));
     }
     problems.extend(late_gates(input, candidates));

@@ -37,7 +37,11 @@ pub(super) fn votes(input: &Input<'_>) -> Vec<Problem> {
 fn too_few(input: &Input<'_>, gate: &str, votes: &ApprovalGate) -> Option<String> {
     let roles: Vec<_> =
         input.fleet.spec.approvers.iter().filter(|role| votes.roles.contains(&role.name)).collect();
-    if roles.len() < votes.roles.len() || roles.iter().any(|role| !role.groups.is_empty()) {
+    // A gate without roles has been told so.
+    if votes.roles.is_empty()
+        || roles.len() < votes.roles.len()
+        || roles.iter().any(|role| !role.groups.is_empty())
+    {
         return None;
     }
     let mut people: BTreeSet<&str> =
@@ -49,12 +53,14 @@ fn too_few(input: &Input<'_>, gate: &str, votes: &ApprovalGate) -> Option<String
     }
     let without = author.map(|author| format!(" beside {author}, who plans it")).unwrap_or_default();
     Some(format!(
-        "gate {gate} asks for {required} votes, and {} can vote in the roles {}{without}",
+        "gate {gate} asks for {}, and {} can vote in the {} {}{without}",
+        if required == 1 { "one vote".to_owned() } else { format!("{required} votes") },
         match people.len() {
             0 => "nobody".to_owned(),
             1 => "one person".to_owned(),
             many => format!("{many} people"),
         },
+        if votes.roles.len() == 1 { "role" } else { "roles" },
         votes.roles.join(", "),
     ))
 }
