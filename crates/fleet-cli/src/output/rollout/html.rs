@@ -108,6 +108,8 @@ fn heading(names: &[&str]) -> String {
 }
 
 const NUMBER: &str = " class=\"n\"";
+/// Sentences, which may take several lines so that the table fits on a page.
+const WORDS: &str = " class=\"why\"";
 
 fn waves(plan: &RolloutPlan) -> String {
     let gates = |gates: &[PlannedGate]| -> String {
@@ -132,8 +134,8 @@ fn waves(plan: &RolloutPlan) -> String {
                 ("", moment(wave.begins_at)),
                 ("", moment(wave.moved_at)),
                 ("", moment(wave.ends_at)),
-                ("", gates(&wave.before)),
-                ("", gates(&wave.after)),
+                (WORDS, gates(&wave.before)),
+                (WORDS, gates(&wave.after)),
             ])
         })
         .collect();
@@ -156,7 +158,6 @@ fn members<'m>(plan: &RolloutPlan, times: &impl Fn(&str) -> Option<&'m Maintenan
     let rows: String = plan.members.iter().map(|member| member_row(member, times(&member.tenant))).collect();
     let names = [
         "Tenant",
-        "Wave",
         "Version",
         "Slot",
         "Window until",
@@ -164,7 +165,6 @@ fn members<'m>(plan: &RolloutPlan, times: &impl Fn(&str) -> Option<&'m Maintenan
         "Succeeds",
         "Nodes from",
         "Support",
-        "Extra a day",
         "Roll back until",
         "What hinders it",
     ];
@@ -185,22 +185,28 @@ fn member_row(member: &PlannedMember, maintenance: Option<&Maintenance>) -> Stri
     };
     let back = member.rollback.as_ref();
     row(&[
-        ("", format!("<b>{}</b>", escaped(&member.tenant))),
-        ("", escaped(&member.wave)),
+        ("", format!("<b>{}</b><small>{}</small>", escaped(&member.tenant), escaped(&member.wave))),
         ("", version),
         ("", format!("{}{}", moment(member.slot), local.unwrap_or_default())),
         ("", or_dash(member.window_until.map(moment))),
         ("", moment(member.moved_at)),
         ("", moment(member.ends_at)),
         ("", or_dash(member.nodes_from.map(moment))),
-        (NUMBER, or_dash(member.support_days.map(|days| format!("{days} d")))),
-        (NUMBER, format!("{:.2}", member.extra_per_day)),
+        ("", support(member)),
         ("", or_dash(back.map(|back| moment(back.until)))),
-        (
-            " class=\"why\"",
-            or_dash(back.map(|back| back.hindrances.join("; ")).filter(|text| !text.is_empty())),
-        ),
+        (WORDS, or_dash(back.map(|back| back.hindrances.join("; ")).filter(|text| !text.is_empty()))),
     ])
+}
+
+/// The days of standard support that are left, and what a day after them costs more.
+fn support(member: &PlannedMember) -> String {
+    let Some(days) = member.support_days else { return "–".to_owned() };
+    let extra = if member.extra_per_day > 0.0 {
+        format!("<small>then {} a day</small>", dollars(member.extra_per_day))
+    } else {
+        String::new()
+    };
+    format!("{days} d{extra}")
 }
 
 /// Text for HTML and SVG, between tags and in attributes. Names and reasons are written by many hands.

@@ -18,6 +18,8 @@ const WIDTH: f64 = 1_360.0;
 const NAMES: f64 = 190.0;
 /// What is left free on the right.
 const MARGIN: f64 = 14.0;
+/// What is kept on the right for moments of rollbacks that lie beyond the plan: a mark and a date.
+const EDGE: f64 = 112.0;
 /// The heights of the axis and of the head of a wave.
 const AXIS: f64 = 30.0;
 const HEAD: f64 = 40.0;
@@ -64,29 +66,44 @@ pub(super) fn drawing<'m>(plan: &RolloutPlan, times: &impl Fn(&str) -> Option<&'
 /// From moments to places.
 struct Scale {
     span: Span,
+    /// Whether anything can be rolled back for longer than the plan lasts.
+    beyond: bool,
 }
 
 impl Scale {
-    /// As long as the plan, and as long as anything of it can be rolled back.
+    /// As long as the plan. A rollback is possible for days, beside which a plan of hours would be a sliver: what lies
+    /// beyond the plan is marked at the edge.
     fn of(plan: &RolloutPlan) -> Self {
         let span = chart::span(plan);
-        let back = plan.members.iter().filter_map(|member| Some(member.rollback.as_ref()?.until));
-        let last = back.fold(span.until, Ord::max);
-        let margin = span.from.duration_until(last) / 60;
-        Self { span: Span { from: span.from, until: last.checked_add(margin).unwrap_or(last) } }
+        let mut backs = plan.members.iter().filter_map(|member| Some(member.rollback.as_ref()?.until));
+        Self { span, beyond: backs.any(|back| back > span.until) }
     }
 
     fn x(&self, at: Timestamp) -> f64 {
-        NAMES + self.span.share(at).clamp(0.0, 1.0) * (WIDTH - NAMES - MARGIN)
+        let edge = if self.beyond { EDGE } else { 0.0 };
+        NAMES + self.span.share(at).clamp(0.0, 1.0) * (WIDTH - NAMES - MARGIN - edge)
+    }
+
+    /// Where the last moment of a rollback is marked, and whether that is at the edge.
+    fn back(&self, at: Timestamp) -> (f64, bool) {
+        if at > self.span.until { (WIDTH - MARGIN - EDGE + 12.0, true) } else { (self.x(at), false) }
     }
 }
 
 fn axis(scale: &Scale, height: f64) -> String {
     let mut text = String::new();
+    let end = scale.x(scale.span.until);
+    if scale.beyond {
+        let x = WIDTH - MARGIN;
+        let _ = write!(
+            text,
+            "<text x=\"{x:.1}\" y=\"15\" text-anchor=\"end\" class=\"t-faint\">roll back until</text>"
+        );
+    }
     for (at, label) in chart::ticks(scale.span, 14) {
         let x = scale.x(at);
         // A date that does not fit any more would be cut.
-        let label = if x < WIDTH - 36.0 { label } else { String::new() };
+        let label = if x < end - 22.0 { label } else { String::new() };
         let _ = write!(
             text,
             "<line x1=\"{x:.1}\" y1=\"22\" x2=\"{x:.1}\" y2=\"{height:.0}\" class=\"grid\"/>\
@@ -191,7 +208,7 @@ fn member_row(
     let (pad, bar) = (height * 0.18, height * 0.64);
     let (slot, moved, ends) = (scale.x(member.slot), scale.x(member.moved_at), scale.x(member.ends_at));
     if let Some(back) = &member.rollback {
-        let x = scale.x(back.until);
+        let (x, beyond) = scale.back(back.until);
         let (middle, half) = (y + height / 2.0, (height / 3.0).clamp(1.0, 5.0));
         if height >= NAMED {
             let _ = write!(text, "<path d=\"M{ends:.1} {middle:.2}H{x:.1}\" class=\"tail\"/>");
@@ -204,6 +221,16 @@ fn member_row(
             x + half,
             middle + half,
         );
+        if beyond && height >= NAMED {
+            let _ = write!(
+                text,
+                "<text x=\"{:.1}\" y=\"{:.2}\" font-size=\"{:.1}\" class=\"t-faint\">{}</text>",
+                x + half + 4.0,
+                middle + 4.0,
+                (height - 2.0).min(11.0),
+                back.until.strftime("%d %b %H:%M"),
+            );
+        }
     }
     let mut bar_of = |class: &str, from: f64, until: f64, least: f64| {
         let _ = write!(
@@ -258,4 +285,33 @@ fn shortened(name: &str, most: usize) -> String {
         return name.to_owned();
     }
     format!("{}…", name.chars().take(most - 1).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan() -> RolloutPlan {
+        serde_yaml::from_str(include_str!("../../../tests/rollouts/edited.yaml")).unwrap()
+    }
+
+    #[test]
+    fn the_axis_is_as_long_as_the_plan_and_later_rollbacks_are_dated_at_the_edge() {
+        let mut plan = plan();
+        let back = plan.members[0].rollback.as_ref().unwrap().until;
+        assert!(back > chart::span(&plan).until, "it can be rolled back for longer than the plan lasts");
+        let scale = Scale::of(&plan);
+        assert!(scale.x(plan.ends_at) > WIDTH * 0.8, "the bars fill the drawing");
+        let (x, edge) = scale.back(back);
+        assert!(edge && x > scale.x(plan.ends_at) && x < WIDTH);
+        let date = back.strftime("%d %b %H:%M").to_string();
+        assert!(drawing(&plan, &|_| None).contains(&date));
+        // One that lies inside the plan stays where it is, and takes no room at the edge.
+        for member in &mut plan.members {
+            member.rollback.as_mut().unwrap().until = plan.ends_at;
+        }
+        let scale = Scale::of(&plan);
+        assert_eq!(scale.back(plan.ends_at), (scale.x(plan.ends_at), false));
+        assert!(!drawing(&plan, &|_| None).contains("roll back until</text>"));
+    }
 }
