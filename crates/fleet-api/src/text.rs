@@ -111,7 +111,7 @@ impl fmt::Display for TimeOfDay {
 
 text_value!(TimeOfDay, "TimeOfDay", "^([01][0-9]|2[0-3]):[0-5][0-9]$", "22:00");
 
-/// A length of time in whole minutes, written `4h`, `90m` or `1h30m`; at most 31 days.
+/// A length of time in whole minutes, written `4h`, `90m` or `1h30m`; from `1m` to `744h`, which are 31 days.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Minutes(pub i64);
 
@@ -125,22 +125,28 @@ impl Minutes {
 impl FromStr for Minutes {
     type Err = TextError;
     fn from_str(text: &str) -> Result<Self, TextError> {
+        const MOST: i64 = 31 * 24 * 60;
         let wrong =
             || TextError { text: text.to_owned(), wanted: "a duration such as `4h`, `90m` or `1h30m`" };
-        let (hours, rest) = match text.split_once('h') {
-            Some((hours, rest)) => (hours.parse::<u16>().map_err(|_| wrong())?, rest),
-            None => (0, text),
+        let number = |digits: &str| {
+            let plain = (1..=5).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
+            digits.parse::<i64>().ok().filter(|_| plain).ok_or_else(wrong)
         };
-        let minutes = match rest.strip_suffix('m') {
-            Some(minutes) => minutes.parse::<u16>().map_err(|_| wrong())?,
-            None if rest.is_empty() && text.ends_with('h') => 0,
-            None => return Err(wrong()),
+        let leading = |digits: &str| if digits.starts_with('0') { Err(wrong()) } else { number(digits) };
+        let total = match text.split_once('h') {
+            Some((hours, "")) => leading(hours)? * 60,
+            Some((hours, rest)) => {
+                let minutes = rest.strip_suffix('m').filter(|digits| digits.len() <= 2).ok_or_else(wrong)?;
+                let minutes = number(minutes)?;
+                let total = leading(hours)? * 60 + minutes;
+                if minutes > 59 || total >= MOST {
+                    return Err(wrong());
+                }
+                total
+            }
+            None => leading(text.strip_suffix('m').ok_or_else(wrong)?)?,
         };
-        let total = i64::from(hours) * 60 + i64::from(minutes);
-        if total == 0 || total > 31 * 24 * 60 {
-            return Err(wrong());
-        }
-        Ok(Self(total))
+        if (1..=MOST).contains(&total) { Ok(Self(total)) } else { Err(wrong()) }
     }
 }
 
@@ -154,7 +160,13 @@ impl fmt::Display for Minutes {
     }
 }
 
-text_value!(Minutes, "Minutes", "^([0-9]{1,3}h)?([0-9]{1,5}m)?$", "4h");
+// The pattern takes what the parser takes, so that nothing is stored which the controller cannot read.
+text_value!(
+    Minutes,
+    "Minutes",
+    "^(([1-9][0-9]{0,3}|[1-3][0-9]{4}|4[0-3][0-9]{3}|44[0-5][0-9]{2}|446[0-3][0-9]|44640)m|([1-9][0-9]?|[1-6][0-9]{2}|7[0-3][0-9]|74[0-3])h([0-5]?[0-9]m)?|744h)$",
+    "4h"
+);
 
 /// A length of time in whole hours, or in days of 24 hours, written `72h` or `14d`; at most 366 days.
 ///

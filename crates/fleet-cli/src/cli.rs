@@ -275,10 +275,10 @@ pub struct CalendarArguments {
     #[arg(long, value_name = "DAY")]
     pub from: Option<fleet_api::text::Day>,
     /// How many days ahead
-    #[arg(long, default_value_t = 60, value_name = "DAYS")]
+    #[arg(long, default_value_t = 60, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..))]
     pub days: u16,
     /// The most windows of one tenant; 10 of one, 3 of each, 100 in a file when left out
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u16).range(1..))]
     pub slots: Option<u16>,
     /// How to print
     #[arg(short, long, value_enum, default_value_t, value_name = "FORMAT")]

@@ -20,6 +20,11 @@ use crate::{
     text::{nearest, one_of, shown},
 };
 
+/// The pattern of lengths of time in minutes.
+const MINUTES: &str = "^(([1-9][0-9]{0,3}|[1-3][0-9]{4}|4[0-3][0-9]{3}|44[0-5][0-9]{2}|446[0-3][0-9]|44640)m|([1-9][0-9]?|[1-6][0-9]{2}|7[0-3][0-9]|74[0-3])h([0-5]?[0-9]m)?|744h)$";
+
+const DURATION_HINT: &str = "write hours, minutes or both, from `1m` to `744h` (31 days)";
+
 /// The schemas of the kinds' specs, and their patterns compiled.
 struct Schemas {
     specs: BTreeMap<String, Json>,
@@ -104,7 +109,7 @@ fn parse_error(pattern: &str, text: &str) -> Option<Result<(), String>> {
     Some(match pattern {
         "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" => parse::<Day>(text),
         "^([01][0-9]|2[0-3]):[0-5][0-9]$" => parse::<TimeOfDay>(text),
-        "^([0-9]{1,3}h)?([0-9]{1,5}m)?$" => parse::<Minutes>(text),
+        MINUTES => parse::<Minutes>(text),
         "^[0-9]{1,4}[hd]$" => parse::<Gap>(text),
         r"^1\.(0|[1-9][0-9]{0,2})$" => parse::<KubernetesVersion>(text),
         _ => return None,
@@ -184,9 +189,12 @@ impl<'a> Walk<'a> {
     pub(crate) fn value(&mut self, schema: &Json, node: &Node, path: &FieldPath) -> Option<Json> {
         if schema["x-kubernetes-int-or-string"] == true {
             return match &node.value {
-                Value::Integer(number) => Some(Json::from(*number)),
+                Value::Integer(number) => self.whole_number(*number, node, path),
                 Value::Text(text) => Some(Json::from(text.as_str())),
-                _ => self.wrong_type(node, path, "text or a whole number"),
+                _ => {
+                    let hint = "write a whole number, or a percentage such as `25%`".to_owned();
+                    self.wrong_type_with(node, path, "a whole number or a percentage", Some(hint))
+                }
             };
         }
         match schema["type"].as_str() {
@@ -214,6 +222,16 @@ impl<'a> Walk<'a> {
             },
             _ => Some(to_json(node)),
         }
+    }
+
+    /// A number beside which text may stand. It has 32 bits and no bounds of its own in the schema.
+    fn whole_number(&mut self, number: i64, node: &Node, path: &FieldPath) -> Option<Json> {
+        if i32::try_from(number).is_ok() {
+            return Some(Json::from(number));
+        }
+        let message = format!("`{path}` takes a number of at most {}, not {number}", i32::MAX);
+        self.error(node.at, Code::OutOfRange, path, message, None);
+        None
     }
 
     fn object(&mut self, schema: &Json, node: &Node, path: &FieldPath) -> Option<Json> {
@@ -322,6 +340,12 @@ impl<'a> Walk<'a> {
 
     fn text(&mut self, schema: &Json, node: &Node, path: &FieldPath) -> Option<Json> {
         let Value::Text(text) = &node.value else {
+            let number = matches!(node.value, Value::Integer(_) | Value::Float(_));
+            if schema["pattern"] == MINUTES && number {
+                let raw = self.source.raw(node.at).map(|raw| shown(&raw)).unwrap_or_default();
+                let hint = format!("write its unit behind it, such as `{raw}h` or `{raw}m`");
+                return self.wrong_type_with(node, path, "a duration", Some(hint));
+            }
             return self.wrong_type(node, path, "text");
         };
         let faults_before = self.faults.len();
@@ -354,7 +378,8 @@ impl<'a> Walk<'a> {
     fn pattern(&mut self, pattern: &str, text: &str, node: &Node, path: &FieldPath) {
         if let Some(parsed) = parse_error(pattern, text) {
             if let Err(message) = parsed {
-                self.error(node.at, Code::InvalidValue, path, message, None);
+                let hint = (pattern == MINUTES).then(|| DURATION_HINT.to_owned());
+                self.error(node.at, Code::InvalidValue, path, message, hint);
             }
             return;
         }
@@ -398,15 +423,8 @@ impl<'a> Walk<'a> {
 
     fn wrong_type(&mut self, node: &Node, path: &FieldPath, wanted: &str) -> Option<Json> {
         let raw = self.source.raw(node.at).map(|raw| shown(&raw));
-        let found = match (&node.value, &raw) {
-            (Value::Bool(_) | Value::Integer(_) | Value::Float(_), Some(raw)) => {
-                format!("{} (`{raw}`)", node.value.kind())
-            }
-            (Value::Text(text), _) => format!("the text `{}`", shown(text)),
-            _ => node.value.kind().to_owned(),
-        };
         let hint = match (&node.value, wanted) {
-            (Value::Bool(_) | Value::Integer(_) | Value::Float(_), "text" | "text or a whole number") => {
+            (Value::Bool(_) | Value::Integer(_) | Value::Float(_), "text") => {
                 raw.map(|raw| format!("put it in quotes: `\"{raw}\"`"))
             }
             (Value::Text(text), "a whole number" | "a number") if text.parse::<f64>().is_ok() => {
@@ -417,6 +435,24 @@ impl<'a> Walk<'a> {
             }
             (Value::Null, _) => Some("give it a value".to_owned()),
             _ => None,
+        };
+        self.wrong_type_with(node, path, wanted, hint)
+    }
+
+    fn wrong_type_with(
+        &mut self,
+        node: &Node,
+        path: &FieldPath,
+        wanted: &str,
+        hint: Option<String>,
+    ) -> Option<Json> {
+        let raw = self.source.raw(node.at).map(|raw| shown(&raw));
+        let found = match (&node.value, &raw) {
+            (Value::Bool(_) | Value::Integer(_) | Value::Float(_), Some(raw)) => {
+                format!("{} (`{raw}`)", node.value.kind())
+            }
+            (Value::Text(text), _) => format!("the text `{}`", shown(text)),
+            _ => node.value.kind().to_owned(),
         };
         self.error(node.at, Code::WrongType, path, format!("`{path}` takes {wanted}, not {found}"), hint);
         None
@@ -485,6 +521,22 @@ mod tests {
         for pattern in patterns {
             assert!(SCHEMAS.patterns.contains_key(&pattern), "{pattern}");
             assert!(pattern_words(&pattern).is_some() || parse_error(&pattern, "").is_some(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_pattern_of_durations_takes_what_their_parser_takes() {
+        let pattern = SCHEMAS.patterns.get(MINUTES).unwrap();
+        let hours = (0..1100).flat_map(|hours| {
+            ["", "0m", "00m", "5m", "05m", "59m", "60m", "090m"].map(|minutes| format!("{hours}h{minutes}"))
+        });
+        let minutes = (0..60_000).step_by(7).chain(44_600..44_700).map(|minutes| format!("{minutes}m"));
+        let odd = ["", "h", "m", "4", "04h", "090m", "-5h", "+5h", "4h ", "1.5h", "8d", "1h30", "1m1h", "٤h"];
+        for text in hours.chain(minutes).chain(odd.map(str::to_owned)) {
+            assert_eq!(pattern.is_match(&text), text.parse::<Minutes>().is_ok(), "{text}");
+        }
+        for (text, minutes) in [("1m", 1), ("90m", 90), ("4h", 240), ("1h30m", 90), ("744h", 44_640)] {
+            assert_eq!(text.parse(), Ok(Minutes(minutes)), "{text}");
         }
     }
 }

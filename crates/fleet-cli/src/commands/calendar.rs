@@ -43,7 +43,8 @@ pub(crate) async fn run(session: &Session, arguments: &CalendarArguments) -> Res
         Some(day) => {
             day.0.to_zoned(TimeZone::UTC).map_or_else(|_| session.now(), |midnight| midnight.timestamp())
         }
-        None => session.now(),
+        // People and programs read whole seconds, as the management cluster writes them.
+        None => whole_second(session.now()),
     };
     let default = match (output, tenant) {
         (CalendarFormat::Ics, _) => SLOTS_IN_FILE,
@@ -79,6 +80,10 @@ pub(crate) async fn run(session: &Session, arguments: &CalendarArguments) -> Res
         || calendar.tenants.iter().map(|tenant| format!("tenant/{}", tenant.tenant)).collect(),
     )?;
     Ok(Exit::Done)
+}
+
+fn whole_second(at: Timestamp) -> Timestamp {
+    Timestamp::from_second(at.as_second()).unwrap_or(at)
 }
 
 /// What a calendar is made from, of one tenant.

@@ -22,6 +22,8 @@ use crate::{
 
 /// For how long EKS can roll a control plane back, in minutes: nodes that are held back longer save nothing.
 const ROLLBACK: i64 = 7 * 24 * 60;
+/// After how long a member may count as offline at the earliest, in minutes: a few looks have to be missing.
+const OFFLINE_LEAST: i64 = 5;
 /// The operators of label selectors.
 const OPERATORS: [&str; 4] = ["In", "NotIn", "Exists", "DoesNotExist"];
 
@@ -35,7 +37,7 @@ pub fn rollout(name: &str, strategy: &RolloutStrategy, references: &References<'
         slots: _,
         hold_nodes,
         step_deadline: _,
-        offline_after: _,
+        offline_after,
     } = strategy;
     let path = FieldPath::spec();
     let mut problems = object_name(name);
@@ -55,6 +57,14 @@ pub fn rollout(name: &str, strategy: &RolloutStrategy, references: &References<'
     }
     if let Some(hold) = hold_nodes {
         problems.extend(held(*hold, target.kubernetes.is_some(), path.field("holdNodes")));
+    }
+    if offline_after.0 < OFFLINE_LEAST {
+        let message =
+            format!("clusters are looked at once a minute, and would count as offline after {offline_after}");
+        problems.push(
+            Problem::error(Code::OutOfRange, path.field("offlineAfter"), message)
+                .hint(format!("let at least `{}` pass", Minutes(OFFLINE_LEAST))),
+        );
     }
     if let Some(members) = members {
         problems.extend(selector(members, &path.field("members"), references));

@@ -47,7 +47,14 @@ pub(crate) async fn run(session: &Session, arguments: &PlanArguments) -> Result<
         None => session.now(),
     };
     let by = match by {
-        Some(day) => Some(beginning(day.0.tomorrow().map_err(|error| no_day().because(error))?)?),
+        Some(day) => {
+            let over = beginning(day.0.tomorrow().map_err(|error| no_day().because(error))?)?;
+            if over <= now {
+                let error = CliError::usage(format!("`--by {day}` is over before the plan is made"));
+                return Err(error.hint("name the day by whose end every member has to have succeeded"));
+            }
+            Some(over)
+        }
         None => None,
     };
     let flawed = any_error(&file.findings);
@@ -87,14 +94,21 @@ pub(crate) async fn run(session: &Session, arguments: &PlanArguments) -> Result<
         for plan in &plans {
             let path = path_of(path, plan);
             write(&path, &if is_json(&path) { json(plan)? } else { yaml(plan)? })?;
+            let path = path.display();
+            if !against.is_empty() {
+                session.printer.note(&format!(
+                    "`{path}` is a rehearsal against files, which no management cluster can start: plan without \
+                     `--against` to start one"
+                ));
+                continue;
+            }
             let after = match plan.hop {
                 Some(hop) if hop.number > 1 => " once the rollout before it has ended",
                 _ => "",
             };
-            session.printer.note(&format!(
-                "start exactly this plan with `fleet rollout start --plan {}`{after}",
-                path.display()
-            ));
+            session
+                .printer
+                .note(&format!("start exactly this plan with `fleet rollout start --plan {path}`{after}"));
         }
     }
     print(session, &plans, &times, *output)?;

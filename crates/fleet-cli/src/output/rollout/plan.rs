@@ -143,7 +143,8 @@ fn member_row(member: &PlannedMember, wide: bool) -> Vec<String> {
         row.insert(4, or_dash(member.window_until.map(moment)));
         row.push(or_dash(member.nodes_from.map(moment)));
         row.push(or_dash(member.support_days.map(|days| format!("{days}d"))));
-        row.push(format!("{:.2}", member.extra_per_day));
+        // What a day costs more is told from the end of standard support, which nobody knows without a calendar.
+        row.push(or_dash(member.support_days.map(|_| format!("{:.2}", member.extra_per_day))));
         let hindrances = back.map(|back| back.hindrances.join("; ")).filter(|text| !text.is_empty());
         row.push(plain(&or_dash(hindrances)));
     }
