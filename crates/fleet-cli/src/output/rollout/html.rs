@@ -160,7 +160,6 @@ fn members<'m>(plan: &RolloutPlan, times: &impl Fn(&str) -> Option<&'m Maintenan
         "Tenant",
         "Version",
         "Slot",
-        "Window until",
         "Moved",
         "Succeeds",
         "Nodes from",
@@ -178,6 +177,8 @@ fn member_row(member: &PlannedMember, maintenance: Option<&Maintenance>) -> Stri
         let local = member.slot.to_zoned(zone).strftime("%a %d %b %H:%M").to_string();
         Some(format!("<small>{}</small>", escaped(&format!("{local} {}", times.time_zone))))
     });
+    let window = member.window_until.map(|until| format!("<small>window until {}</small>", moment(until)));
+    let window = window.unwrap_or_default();
     let version = if member.from == member.to {
         member.from.to_string()
     } else {
@@ -187,8 +188,7 @@ fn member_row(member: &PlannedMember, maintenance: Option<&Maintenance>) -> Stri
     row(&[
         ("", format!("<b>{}</b><small>{}</small>", escaped(&member.tenant), escaped(&member.wave))),
         ("", version),
-        ("", format!("{}{}", moment(member.slot), local.unwrap_or_default())),
-        ("", or_dash(member.window_until.map(moment))),
+        ("", format!("{}{}{window}", moment(member.slot), local.unwrap_or_default())),
         ("", moment(member.moved_at)),
         ("", moment(member.ends_at)),
         ("", or_dash(member.nodes_from.map(moment))),
