@@ -53,16 +53,23 @@ impl AddressError {
     }
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+/// Where an address stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Where everybody may reach it.
     Public,
+    /// In a private network.
     Private,
+    /// On the machine itself.
     Loopback,
+    /// On the link, where the metadata services of clouds are too.
     LinkLocal,
+    /// Nowhere: unspecified, multicast or reserved.
     Nowhere,
 }
 
-fn kind_of(address: IpAddr) -> Kind {
+/// Where an address stands. An IPv4 address that is mapped into IPv6 stands where it stands itself.
+pub fn kind_of(address: IpAddr) -> Kind {
     match address {
         IpAddr::V4(v4) => kind_of_v4(v4),
         IpAddr::V6(v6) => kind_of_v6(v6),

@@ -5,10 +5,13 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv6Addr},
 };
 
-use fleet_api::v1alpha1::PrometheusServer;
+use fleet_api::{
+    addresses::{Kind, kind_of},
+    v1alpha1::PrometheusServer,
+};
 
 /// A server's URL, taken apart: two that are equal lead to the same server.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -133,9 +136,11 @@ fn host_and_port(authority: &str) -> Option<(String, Option<&str>)> {
 /// Where a host stands; a name with or without the dot at its end.
 pub(crate) fn place_of(host: &str) -> Place {
     if let Ok(address) = host.parse::<IpAddr>() {
-        return match address {
-            IpAddr::V4(v4) => place_of_v4(v4),
-            IpAddr::V6(v6) => place_of_v6(v6),
+        return match kind_of(address) {
+            Kind::Public => Place::Public,
+            Kind::Private => Place::Private,
+            Kind::Loopback => Place::Loopback,
+            Kind::LinkLocal | Kind::Nowhere => Place::Nowhere,
         };
     }
     let name = host.trim_end_matches('.').to_ascii_lowercase();
@@ -144,39 +149,6 @@ pub(crate) fn place_of(host: &str) -> Place {
         Place::Loopback
     } else if !name.contains('.') || ["svc", "local", "internal", "home.arpa"].into_iter().any(below) {
         // The names of a cluster's Services, and those that are reserved for private use (RFC 6762, RFC 8375, ICANN).
-        Place::Private
-    } else {
-        Place::Public
-    }
-}
-
-fn place_of_v4(v4: Ipv4Addr) -> Place {
-    let [first, second, ..] = v4.octets();
-    if first == 0 || first >= 224 || v4.is_link_local() {
-        Place::Nowhere
-    } else if v4.is_loopback() {
-        Place::Loopback
-    } else if v4.is_private() || (first == 100 && (64..128).contains(&second)) {
-        Place::Private
-    } else {
-        Place::Public
-    }
-}
-
-fn place_of_v6(v6: Ipv6Addr) -> Place {
-    if let Some(v4) = v6.to_ipv4_mapped() {
-        return place_of_v4(v4);
-    }
-    // The metadata service of AWS answers within fd00:ec2::/32.
-    if matches!(v6.segments(), [0xfd00, 0xec2, ..])
-        || v6.is_unspecified()
-        || v6.is_multicast()
-        || v6.is_unicast_link_local()
-    {
-        Place::Nowhere
-    } else if v6.is_loopback() {
-        Place::Loopback
-    } else if v6.is_unique_local() {
         Place::Private
     } else {
         Place::Public

@@ -108,7 +108,9 @@ fn approval_gate(votes: &ApprovalGate, path: &FieldPath, references: &References
 fn prometheus_gate(gate: &PrometheusGate, path: &FieldPath, references: &References<'_>) -> Vec<Problem> {
     let mut problems = Vec::new();
     // Whether a private address may be asked is a matter of the Fleet's list.
+    let credentials = prometheus::credentials(gate, path.field("url"));
     match Server::parse(&gate.url, Addresses::LOCAL) {
+        Err(_) if credentials.is_some() => problems.extend(credentials),
         Ok(_) => problems.extend(prometheus::gate(gate, path.field("url"), references)),
         Err(error) => {
             let why = match &error {

@@ -67,46 +67,39 @@ fn where_it_stands(url: &str, parsed: &ServerUrl, has_token: bool, here: &FieldP
     })
 }
 
-/// The problem of a gate's URL, as far as a URL shows it: a name may lead anywhere, and is judged when it is asked.
+/// The problem of a gate's URL that carries a user or a password, which is not repeated.
+pub(super) fn credentials(gate: &PrometheusGate, path: FieldPath) -> Option<Problem> {
+    authority(&gate.url).contains('@').then(|| {
+        Problem::error(
+            Code::InvalidValue,
+            path,
+            "the URL of a Prometheus server carries a user or a password".to_owned(),
+        )
+        .hint("take it away: a token is named by `tokenKey` in `spec.prometheus` of the Fleet")
+    })
+}
+
+/// The problem of a gate's URL that leads to a private network, unless the Fleet allows the server. A name may lead
+/// anywhere, and is judged when it is asked.
 pub(super) fn gate(gate: &PrometheusGate, path: FieldPath, references: &References<'_>) -> Option<Problem> {
-    let rest = gate.url.strip_prefix("https://").or_else(|| gate.url.strip_prefix("http://"));
-    let Some(rest) = rest else {
-        let message = format!("`{}` is no URL of a Prometheus server", shown(&gate.url));
-        return Some(
-            Problem::error(Code::InvalidValue, path, message)
-                .hint("write it as `https://prometheus.example.com`"),
-        );
-    };
-    let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let authority = authority(&gate.url);
     let host = match authority.strip_prefix('[') {
         Some(bracketed) => bracketed.split(']').next().unwrap_or_default(),
         None => authority.split(':').next().unwrap_or_default(),
     };
-    let refuse = |message: String, hint: &str| {
-        Some(Problem::error(Code::InvalidValue, path.clone(), message).hint(hint))
-    };
-    if authority.contains('@') {
-        // The password is not repeated.
-        return refuse(
-            "the URL of a Prometheus server carries a user or a password".to_owned(),
-            "take it away: a token is named by `tokenKey` in `spec.prometheus` of the Fleet",
-        );
-    }
-    if host.is_empty() || place_of(host) == Place::Nowhere {
-        return refuse(
-            format!("`{}` leads to no address that is ever asked", shown(&gate.url)),
-            "name the server by its name, or by an address of its own",
-        );
-    }
     // A Fleet that could not be read may have it on its list.
     let allowed = place_of(host) == Place::Public
         || !references.complete
         || listed(&references.fleet.prometheus, &gate.url).is_some();
-    if allowed {
-        return None;
-    }
-    refuse(
-        format!("`{}` is private, and none of the servers that the Fleet allows", shown(&gate.url)),
-        "name the server in `spec.prometheus` of the Fleet, or ask one with a public name",
-    )
+    (!allowed).then(|| {
+        let message =
+            format!("`{}` is private, and none of the servers that the Fleet allows", shown(&gate.url));
+        Problem::error(Code::InvalidValue, path, message)
+            .hint("name the server in `spec.prometheus` of the Fleet, or ask one with a public name")
+    })
+}
+
+fn authority(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
 }
