@@ -2,9 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use fleet_api::v1alpha1::Run;
-use fleet_plan::rollout::plan::{RolloutPlan, member_name, member_objects, moved, rollout_object};
-use serde_json::Value;
+use fleet_api::v1alpha1::{Rollout, RolloutMember, Run};
+use fleet_plan::rollout::plan::{
+    RolloutPlan, member_name, member_objects, moved, rollout_object, stored_hash,
+};
+use jiff::SignedDuration;
+use serde_json::{Value, json};
 
 use crate::world::{World, at, by_ring, version, windows};
 
@@ -114,5 +117,54 @@ fn starting_makes_one_object_for_each_member_with_its_rollout_and_its_slot() {
         assert_eq!(member.spec.slot.0, planned.slot);
         assert_eq!(member.metadata.owner_references.as_ref().unwrap()[0].uid, "r-uid");
         assert_eq!(member.metadata.labels.as_ref().unwrap()["tenantfleet.dev/rollout"], "up");
+    }
+}
+
+#[test]
+fn what_is_stored_has_the_hash_that_people_vote_on_and_nothing_else_has_it() {
+    let mut world = World::new("2026-11-24T14:00:00.123Z");
+    world.tenant("acme", "first", "1.35", &Value::Null).tenant("globex", "second", "1.35", &Value::Null);
+    let mut rollout = by_ring(&["first", "second"]);
+    rollout.hold_nodes = Some("48h".parse().unwrap());
+    rollout.members = serde_json::from_value(json!({
+        "labels": {"matchExpressions": [{"key": "ring", "operator": "Exists"}]},
+    }))
+    .unwrap();
+    rollout.waves[0].max_concurrent = serde_json::from_value(json!("50%")).unwrap();
+    rollout.waves[1].before = serde_json::from_value(json!([
+        {"name": "monday", "notBefore": "2026-11-25T08:00:00Z"},
+        {"name": "calm", "condition": "cluster.spec.paused == false"},
+    ]))
+    .unwrap();
+    let plan = world.plan(&rollout).unwrap();
+    let stored = |hash: &dyn Fn(&mut Rollout, &mut Vec<RolloutMember>)| {
+        // As the management cluster gives objects back: through their JSON.
+        let object = json!(rollout_object(&plan, "jane", Run::Running));
+        let mut object: Rollout = serde_json::from_value(object).unwrap();
+        let members: Vec<_> = member_objects(&plan, "r-uid").collect();
+        let mut members: Vec<RolloutMember> = serde_json::from_value(json!(members)).unwrap();
+        members.reverse();
+        hash(&mut object, &mut members);
+        stored_hash("up", &object.spec, members.iter().map(|member| &member.spec))
+    };
+    assert_eq!(stored(&|_, _| {}), plan.hash);
+    // How it is driven is not what was voted on.
+    let driven = stored(&|rollout, members| {
+        rollout.spec.run = Run::Paused;
+        members[0].spec.skip = true;
+        members[0].spec.acknowledged = Some(1);
+    });
+    assert_eq!(driven, plan.hash);
+    type Change = fn(&mut Rollout, &mut Vec<RolloutMember>);
+    let changes: [Change; 6] = [
+        |rollout, _| rollout.spec.hold_nodes = None,
+        |rollout, _| rollout.spec.waves[1].before.clear(),
+        |_, members| drop(members.pop()),
+        |_, members| members[0].spec.cluster_uid = "another".to_owned(),
+        |_, members| members[0].spec.slot.0 -= SignedDuration::from_secs(1),
+        |_, members| members[0].spec.from = version("1.34"),
+    ];
+    for (index, change) in changes.iter().enumerate() {
+        assert_ne!(stored(change), plan.hash, "{index}");
     }
 }
