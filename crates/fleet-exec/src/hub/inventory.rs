@@ -46,7 +46,8 @@ pub struct Unreadable {
 /// A kind cannot be listed. An object that cannot be read is no error: it is named in the inventory.
 pub async fn inventory(client: &Client) -> Result<Inventory, HubError> {
     let mut unreadable = Vec::new();
-    let (fleets, tenants, classes, clusters, baselines, channels, exceptions) = futures::try_join!(
+    // All are awaited, so that of several failures the same one is told whichever came first.
+    let (fleets, tenants, classes, clusters, baselines, channels, exceptions) = futures::join!(
         raw::<Fleet>(client),
         raw::<Tenant>(client),
         raw::<TenantClass>(client),
@@ -54,16 +55,16 @@ pub async fn inventory(client: &Client) -> Result<Inventory, HubError> {
         raw::<Baseline>(client),
         raw::<VersionChannel>(client),
         raw::<ControlException>(client),
-    )?;
-    let fleet = parse::<Fleet>(fleets, &mut unreadable).into_iter().next();
+    );
+    let fleet = parse::<Fleet>(fleets?, &mut unreadable).into_iter().next();
     Ok(Inventory {
         fleet,
-        tenants: parse(tenants, &mut unreadable),
-        classes: parse(classes, &mut unreadable),
-        clusters: parse(clusters, &mut unreadable),
-        baselines: parse(baselines, &mut unreadable),
-        channels: parse(channels, &mut unreadable),
-        exceptions: parse(exceptions, &mut unreadable),
+        tenants: parse(tenants?, &mut unreadable),
+        classes: parse(classes?, &mut unreadable),
+        clusters: parse(clusters?, &mut unreadable),
+        baselines: parse(baselines?, &mut unreadable),
+        channels: parse(channels?, &mut unreadable),
+        exceptions: parse(exceptions?, &mut unreadable),
         unreadable,
     })
 }

@@ -70,6 +70,28 @@ pub(super) fn blocking(
         .collect()
 }
 
+/// Those of the wanted add-ons that have to move before the control plane does, to a version that runs on both minors.
+pub(super) fn moving_first(
+    seen: &EksObservation,
+    class: &EksClass,
+    have: KubernetesVersion,
+    next: KubernetesVersion,
+) -> Vec<String> {
+    let stuck = blocking(seen, class, have, next);
+    let installed = seen.addons.present().into_iter().flatten();
+    installed
+        .filter(|addon| {
+            let offers = offers(seen, &addon.name);
+            let runs = offers.iter().any(|o| o.version == addon.version && o.runs_on.contains(&next));
+            !offers.is_empty()
+                && !runs
+                && !follows_the_control_plane(&addon.name)
+                && !stuck.contains(&addon.name)
+        })
+        .map(|addon| addon.name.clone())
+        .collect()
+}
+
 /// Those of the installed add-ons whose version EKS does not offer for an older minor, so that the control plane cannot
 /// go back to it yet. One of which no version is offered at all is not known to be in the way.
 pub(super) fn ahead_of(seen: &EksObservation, target: KubernetesVersion) -> Vec<String> {

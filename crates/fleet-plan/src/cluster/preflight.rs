@@ -159,7 +159,7 @@ fn upgrade(
     let imagined = &*under_move(&imagined);
     let mut draft = Draft::new(imagined, seen, now);
     if version::offered(&mut draft, target) {
-        version::gates(&mut draft, class, present.version, target);
+        version::gates(&mut draft, class, (present.version, target), version::When::Later);
     }
     if seen.nodegroups.present().is_none() {
         draft.part_unknown(super::Topic::VERSION, "the node groups", "nobody looked");

@@ -4,7 +4,7 @@ use fleet_api::{
     KubernetesVersion,
     eks::{EksAction, EksCluster, EksInsight, PartStatus, SupportStatus, durations},
     step::{Expectation, Seen},
-    v1alpha1::SupportType,
+    v1alpha1::{ReportEntry, SupportType},
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -25,7 +25,7 @@ const ROLLBACK_TIME: SignedDuration = SignedDuration::from_hours(7 * 24);
 const REFRESH: &str = "insights/refresh";
 /// How old an insight may be that keeps a control plane from going back: nodes and add-ons have gone back since it was
 /// found, and by itself EKS looks once a day.
-const FRESH_INSIGHT: SignedDuration = SignedDuration::from_mins(10);
+pub(super) const FRESH_INSIGHT: SignedDuration = SignedDuration::from_mins(10);
 
 /// Which way the versions of a cluster go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,7 +178,9 @@ fn insights_allow(draft: &mut Draft<'_>, target: KubernetesVersion) -> bool {
         insight.refreshed_at.is_none_or(|at| at.duration_until(draft.now) > FRESH_INSIGHT)
     };
     if let Some(old) = in_the_way.iter().find(is_old) {
-        look_again(draft, old);
+        let message =
+            format!("EKS insight `{}` is {}, from before nodes and add-ons went back", old.name, old.status);
+        look_again(draft, entry(Code::RollbackInsight, Who::Cloud, message), "the rollback");
         return false;
     }
     for insight in &in_the_way {
@@ -189,25 +191,18 @@ fn insights_allow(draft: &mut Draft<'_>, target: KubernetesVersion) -> bool {
     in_the_way.is_empty()
 }
 
-/// Has EKS look again, unless it was asked a moment ago.
-fn look_again(draft: &mut Draft<'_>, old: &EksInsight) {
+/// Has EKS look again at what stands in the way of something, unless it was asked a moment ago.
+pub(super) fn look_again(draft: &mut Draft<'_>, waits: ReportEntry, of: &str) {
     let asked = draft.stored_step().is_some_and(|step| {
         step.id == REFRESH && step.started_at.0.duration_until(draft.now) < FRESH_INSIGHT
     });
-    draft.wait(
-        Topic::VERSION,
-        entry(
-            Code::RollbackInsight,
-            Who::Cloud,
-            format!("EKS insight `{}` is {}, from before nodes and add-ons went back", old.name, old.status),
-        ),
-    );
+    draft.wait(Topic::VERSION, waits);
     if asked {
         return;
     }
     draft.propose(Proposal {
         id: REFRESH.to_owned(),
-        summary: "Have EKS look again at what stands in the way of the rollback".to_owned(),
+        summary: format!("Have EKS look again at what stands in the way of {of}"),
         action: eks(EksAction::RefreshInsights),
         expects: Expectation::Nothing,
         disruptive: false,

@@ -12,6 +12,7 @@ use jiff::{SignedDuration, tz::TimeZone};
 use super::{
     addons,
     draft::{Draft, Proposal, Standing, Topic, eks, rounded},
+    rollback,
 };
 use crate::{
     moves,
@@ -144,7 +145,7 @@ pub(super) fn plan(draft: &mut Draft<'_>, class: &EksClass, present: &EksCluster
     if !offered(draft, next) || !settled(draft) {
         return;
     }
-    if !gates(draft, class, have, next) {
+    if !gates(draft, class, (have, next), When::Now) {
         return;
     }
     draft.propose(Proposal {
@@ -163,15 +164,24 @@ pub(super) fn moved_since(draft: &Draft<'_>, step: &StepStatus) -> bool {
     draft.versions.upgrade_completed_at.as_ref().is_some_and(|at| at.0 >= step.started_at.0)
 }
 
+/// For when the gates are asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum When {
+    /// For the step itself.
+    Now,
+    /// For a move that is prepared: add-ons that have to move first will have moved when the control plane's turn comes.
+    Later,
+}
+
 /// True when nothing that belongs to the cluster stands in the way of its next minor; otherwise the report says what.
 pub(super) fn gates(
     draft: &mut Draft<'_>,
     class: &EksClass,
-    have: KubernetesVersion,
-    next: KubernetesVersion,
+    (have, next): (KubernetesVersion, KubernetesVersion),
+    when: When,
 ) -> bool {
     let clear = [
-        insights_allow(draft, next),
+        insights_allow(draft, class, (have, next), when),
         addresses_allow(draft),
         addons_allow(draft, class, have, next),
         nodes_allow(draft, next),
@@ -230,7 +240,18 @@ fn settled(draft: &mut Draft<'_>) -> bool {
 }
 
 /// Our own gate on the insights of EKS, which does not enforce them reliably.
-fn insights_allow(draft: &mut Draft<'_>, next: KubernetesVersion) -> bool {
+///
+/// What EKS finds of add-ons is nobody's to mend where the plan moves them first by itself.
+fn insights_allow(
+    draft: &mut Draft<'_>,
+    class: &EksClass,
+    (have, next): (KubernetesVersion, KubernetesVersion),
+    when: When,
+) -> bool {
+    let moving_first = addons::moving_first(draft.seen, class, have, next);
+    let about_addons = |insight: &EksInsight| insight.name.to_lowercase().contains("add-on");
+    let mended = |insight: &EksInsight| about_addons(insight) && !moving_first.is_empty();
+    let fits = moving_first.is_empty() && addons::blocking(draft.seen, class, have, next).is_empty();
     let insights = match &draft.seen.insights {
         Seen::Present(insights) => insights,
         Seen::Absent => return true,
@@ -244,10 +265,22 @@ fn insights_allow(draft: &mut Draft<'_>, next: KubernetesVersion) -> bool {
         insight.category == "UPGRADE_READINESS"
             && insight.kubernetes_version.is_none_or(|version| version == next)
     };
+    let now = draft.now;
+    let is_old = |insight: &EksInsight| {
+        insight.refreshed_at.is_none_or(|at| at.duration_until(now) > rollback::FRESH_INSIGHT)
+    };
     let mut clear = true;
     for insight in insights.iter().filter(about) {
         let stale = insight.refreshed_at.is_none_or(|at| at.duration_until(draft.now) > STALE_INSIGHT);
         match insight.status.as_str() {
+            "ERROR" if mended(insight) && when == When::Later => {}
+            // Every add-on fits by what EKS offers: the finding may be from before they moved.
+            "ERROR" if about_addons(insight) && fits && when == When::Now && is_old(insight) => {
+                clear = false;
+                let message = format!("EKS insight `{}` is from before the add-ons moved", insight.name);
+                let waits = entry(Code::ReadinessUnknown, Who::Cloud, message);
+                rollback::look_again(draft, waits, "the upgrade");
+            }
             "ERROR" => {
                 clear = false;
                 draft.block(

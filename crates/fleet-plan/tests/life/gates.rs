@@ -200,6 +200,35 @@ fn an_add_on_that_must_move_first_moves_before_the_control_plane() {
 }
 
 #[test]
+fn what_eks_finds_of_add_ons_that_move_first_blocks_nothing_and_is_looked_at_again_afterwards() {
+    let with = |moved: bool, age: SignedDuration| {
+        planned(|_, seen, now| {
+            for offer in seen.addon_offers.get_mut("coredns").unwrap() {
+                if offer.version == "v1.20.4-eksbuild.1" && !moved {
+                    offer.runs_on.remove(&minor(36));
+                }
+            }
+            let mut one = insight("ERROR", Some(now - age));
+            "EKS add-on version compatibility".clone_into(&mut one.name);
+            seen.insights = Seen::Present(vec![one]);
+        })
+    };
+    let before = with(false, SignedDuration::from_hours(1));
+    assert_eq!(held(&before, "PartsUnsettled").1, "nobody");
+    assert!(before.report.iter().all(|entry| entry.code != "UpgradeInsight"), "{:?}", before.report);
+    assert_eq!(
+        before.steps[0].summary,
+        "Update add-on coredns from v1.20.4-eksbuild.1 to v1.21.0-eksbuild.1"
+    );
+    // They have moved, and EKS looked before that.
+    let after = with(true, SignedDuration::from_hours(1));
+    held(&after, "ReadinessUnknown");
+    assert_eq!(after.steps[0].id, "insights/refresh");
+    // It has looked since, and still finds something.
+    held(&with(true, SignedDuration::from_mins(1)), "UpgradeInsight");
+}
+
+#[test]
 fn kube_proxy_never_stands_in_the_way() {
     let planned = planned(|_, seen, _| {
         seen.addon_offers.get_mut("kube-proxy").unwrap().retain(|offer| !offer.runs_on.contains(&minor(36)));

@@ -111,6 +111,20 @@ fn nothing_stands_in_the_way_of_a_cluster_that_is_well() {
 }
 
 #[test]
+fn add_ons_that_the_move_itself_moves_first_are_in_nobodys_way() {
+    let mut case = Case::new();
+    for offer in case.seen.addon_offers.get_mut("coredns").unwrap() {
+        if offer.version == "v1.20.4-eksbuild.1" {
+            offer.runs_on.retain(|minor| minor.minor() != 36);
+        }
+    }
+    case.insight("ERROR", true);
+    let Seen::Present(insights) = &mut case.seen.insights else { unreachable!() };
+    "EKS add-on version compatibility".clone_into(&mut insights[0].name);
+    assert_eq!(case.find(), Preflight { looked: true, blockers: Vec::new() });
+}
+
+#[test]
 fn every_blocker_names_the_object_and_who_can_act() {
     type Change = fn(&mut Case);
     let table: [(&str, &str, &str, Change); 15] = [

@@ -92,8 +92,9 @@ fn nodes_that_are_held_back_follow_in_a_window_of_their_own() {
     let mut rollout = by_ring(&["all"]);
     rollout.hold_nodes = Some("48h".parse().unwrap());
     let plan = world.plan(&rollout).unwrap();
-    assert_eq!(plan.members[0].moved_at, at("2026-11-24T22:25:00Z"));
-    assert_eq!(plan.members[0].nodes_from, Some(at("2026-11-26T22:25:00Z")));
+    // 25 minutes for the control plane, and ten for each of the three add-ons of a cluster with node groups.
+    assert_eq!(plan.members[0].moved_at, at("2026-11-24T22:55:00Z"));
+    assert_eq!(plan.members[0].nodes_from, Some(at("2026-11-26T22:55:00Z")));
     rollout.hold_nodes = Some("72h".parse().unwrap());
     let plan = world.plan(&rollout).unwrap();
     assert_eq!(plan.members[0].nodes_from, Some(at("2026-12-01T22:00:00Z")), "no window is open on Friday");

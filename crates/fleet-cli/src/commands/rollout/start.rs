@@ -18,7 +18,10 @@ use crate::{
     cli::Format,
     error::{CliError, Exit, Result},
     hub::{Hub, failed},
-    output::{Document, rollout::plan::headline},
+    output::{
+        Document,
+        rollout::{count, plan::headline},
+    },
     printer::plain,
     session::Session,
 };
@@ -80,7 +83,7 @@ pub(crate) async fn run(session: &Session, path: &Path, yes: bool, format: Forma
     session.printer.value(
         format,
         &Document::new("RolloutStarted", &started),
-        |_| format!("rollout/{} started with {} members", plan.name, plan.members.len()),
+        |_| format!("rollout/{} started with {}", plan.name, count(plan.members.len(), "member")),
         || vec![format!("rollout/{}", plan.name)],
     )?;
     session.printer.note(&format!("`fleet rollout status {} --watch` shows how far it is", plan.name));
