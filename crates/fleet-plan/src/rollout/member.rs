@@ -167,8 +167,8 @@ fn judged(scene: &Scene<'_>, member: &Member<'_>, mut status: RolloutMemberStatu
     if arrived && status.arrived_at.is_none() {
         status.arrived_at = Some(seen.observed_at.clone());
     }
-    if let Some(stuck) = seen.stuck.as_ref().filter(|_| arrived) {
-        return fails(scene, member, status, format!("its nodes cannot follow without somebody: {stuck}"));
+    if let Some(why) = nodes_stay_behind(seen).filter(|_| arrived) {
+        return fails(scene, member, status, why);
     }
     let overlooks = was == MemberState::Soaking && scene.twist.is(Mutant::SoaksThroughRegress);
     if arrived && (seen.healthy || overlooks) {
@@ -282,13 +282,17 @@ fn returning(scene: &Scene<'_>, member: &Member<'_>, status: RolloutMemberStatus
 fn succeeded(scene: &Scene<'_>, member: &Member<'_>, status: RolloutMemberStatus) -> Next {
     let silence = scene.spec().offline_after.to_duration();
     let seen = evidence::of(scene, member, MoveStage::Go);
-    let seen = seen.filter(|seen| evidence::is_fresh(scene, seen, silence) && seen.arrived);
-    match seen.and_then(|seen| seen.stuck.as_ref()).filter(|_| !scene.was().phase.is_over()) {
-        Some(stuck) => {
-            fails(scene, member, status, format!("its nodes cannot follow without somebody: {stuck}"))
-        }
+    let seen = seen.filter(|seen| evidence::is_fresh(scene, seen, silence));
+    match seen.and_then(nodes_stay_behind).filter(|_| !scene.was().phase.is_over()) {
+        Some(why) => fails(scene, member, status, why),
         None => Next::stay(status),
     }
+}
+
+/// Why nodes that were held back do not follow a control plane that has arrived, when somebody has to act.
+fn nodes_stay_behind(seen: &Evidence) -> Option<String> {
+    let stuck = seen.stuck.as_ref().filter(|_| seen.arrived)?;
+    Some(format!("its nodes cannot follow without somebody: {stuck}"))
 }
 
 fn going_back(scene: &Scene<'_>, member: &Member<'_>, mut status: RolloutMemberStatus) -> Next {
