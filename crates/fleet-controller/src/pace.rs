@@ -24,6 +24,11 @@ pub(crate) fn jittered(delay: Duration, key: &str, salt: u64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(u64::MAX))
 }
 
+/// The shortest pause that [`jittered`] makes of a delay.
+pub(crate) fn soonest(delay: Duration) -> Duration {
+    delay.mul_f64(0.8)
+}
+
 /// The pause after the given number of failures in a row, which is at least 1: doubling, bounded, spread.
 pub(crate) fn backoff(failures: u32, key: &str) -> Duration {
     let doubled =

@@ -201,7 +201,8 @@ fn concerns_rollouts(before: Option<&TenantCluster>, now: &TenantCluster) -> boo
     concerns_itself(Some(before), now) || judged(before) != judged(now)
 }
 
-/// A rollout concerns itself; and with its end, or with one that is new, those that want the same clusters.
+/// A rollout concerns itself; and with its end, or with one that is new, those that want the same clusters. One that is
+/// gone leaves its moves to the tenants.
 ///
 /// Its status is written by its own loop, which looks again by itself after a write.
 pub(crate) fn rollout(reach: &Reach, change: Change<'_, Rollout>) {
@@ -219,6 +220,13 @@ pub(crate) fn rollout(reach: &Reach, change: Change<'_, Rollout>) {
         Change::Gone(gone) => {
             reach.queues.rollouts.ask_for(ObjectRef::from_obj(gone));
             reach.ask_for_rollouts(|_| true);
+            let name = gone.name_any();
+            let moved = reach.stores.clusters.state_filter(|cluster| {
+                cluster.spec.rollout.as_ref().is_some_and(|wanted| wanted.rollout == name && !wanted.over)
+            });
+            moved
+                .iter()
+                .for_each(|cluster| reach.queues.tenants.ask_for(ObjectRef::new(&cluster.spec.tenant)));
         }
     }
 }

@@ -7,7 +7,7 @@ use fleet_api::{
     text::Day,
     v1alpha1::{
         ChannelUpgrades, Chosen, EksClass, Fleet, Hardening, Maintenance, Moved, ReportEntry, Tenant,
-        TenantClass, TenantClusterSpec, VersionChannel,
+        TenantClass, TenantCluster, TenantClusterSpec, VersionChannel,
     },
 };
 use jiff::Timestamp;
@@ -30,8 +30,8 @@ pub struct Sources<'a> {
     /// What the tenant's people chose inside the operators' bounds, as [`preference::judge`](crate::preference::judge)
     /// left it in force.
     pub chosen: Option<&'a Chosen>,
-    /// The spec of the tenant's cluster as it is stored, once there is one.
-    pub existing: Option<&'a TenantClusterSpec>,
+    /// The tenant's cluster as it is stored, once there is one.
+    pub existing: Option<&'a TenantCluster>,
 }
 
 /// A composed spec, and what a reader should know about it.
@@ -48,10 +48,11 @@ pub struct Composed {
 /// The name, the tenant's UID, the account and the region of an existing cluster are kept whatever the class says
 /// now: a cluster does not move, and one that was looked for elsewhere would be made a second time.
 ///
-/// What a rollout moved the cluster to is kept as well. Its version never falls below that of a move that goes, and is
-/// not above that of a move back, whatever channel or pin say; in a channel with `upgrades: Rollout` an existing cluster
-/// keeps its minor until a rollout moves it. A rollout's baseline and add-ons go before those of the class, also when
-/// another rollout has taken its place, until the class names the same ones. `rollout` is passed on as it is.
+/// What a rollout has moved the cluster to is kept as well, from the moment at which it was seen there: in a channel with
+/// `upgrades: Rollout` an existing cluster keeps its minor until a rollout has moved it, and a rollout's baseline and
+/// add-ons go before those of the class until the class names the same ones. What went back is not sent forward again by a
+/// channel, until a rollout moves it or a pin asks for it. What a rollout wants and has not brought about is no part of the
+/// composed spec: `rollout` is passed on as it is, and [`moves::effective`] puts it over the rest while it holds.
 ///
 /// # Errors
 /// Every reason why no spec can be composed, each with who can act.
@@ -86,8 +87,7 @@ pub fn compose(tenant: &Tenant, sources: &Sources<'_>, now: Timestamp) -> Result
     else {
         return Err(missing);
     };
-    let rollout = sources.existing.and_then(|existing| existing.rollout.clone());
-    let version = moves::version_under(version, rollout.as_ref());
+    let rollout = sources.existing.and_then(|existing| existing.spec.rollout.clone());
     let moved = still_moved(moves::moved(sources.existing), &baseline, &eks);
     if let Some(moved) = &moved {
         baseline = moved.baseline.clone().unwrap_or(baseline);
@@ -149,9 +149,9 @@ fn annotation<'a>(tenant: &'a Tenant, key: &str) -> Option<&'a str> {
 }
 
 /// The cluster's name and the tenant's UID: derived once, and then kept.
-fn identity(tenant: &Tenant, existing: Option<&TenantClusterSpec>) -> Result<(String, String), ReportEntry> {
-    if let Some(existing) = existing {
-        return Ok((existing.cluster_name.clone(), existing.tenant_uid.clone()));
+fn identity(tenant: &Tenant, existing: Option<&TenantCluster>) -> Result<(String, String), ReportEntry> {
+    if let Some(TenantCluster { spec, .. }) = existing {
+        return Ok((spec.cluster_name.clone(), spec.tenant_uid.clone()));
     }
     let Some(uid) = tenant.metadata.uid.clone() else {
         return Err(entry(Code::NotStoredYet, Who::Nobody, "the tenant has no UID yet"));
@@ -209,7 +209,7 @@ fn class_of(
         return Err(missing);
     }
     let mut eks = eks.clone();
-    if let Some(placed) = sources.existing.and_then(|existing| existing.eks.as_ref())
+    if let Some(placed) = sources.existing.and_then(|existing| existing.spec.eks.as_ref())
         && (&placed.account, &placed.region) != (&eks.account, &eks.region)
     {
         notes.push(entry_with_hint(
@@ -280,16 +280,28 @@ fn version_of(
         ));
     };
     if let (ChannelUpgrades::Rollout, Some(existing)) = (channel.spec.upgrades, sources.existing) {
-        return Ok(existing.version);
+        return Ok(moves::brought_to(existing));
     }
-    newest_offered(channel, today).ok_or_else(|| {
+    let newest = newest_offered(channel, today).ok_or_else(|| {
         entry_with_hint(
             Code::ChannelEmpty,
             Who::Operator,
             format!("channel `{name}` offers no version on {today}"),
             format!("give channel `{name}` a version without `from`, or with one that has come"),
         )
-    })
+    })?;
+    let back = moves::moved(sources.existing).back_to.filter(|back| *back < newest);
+    if let Some(back) = back {
+        notes.push(entry_with_hint(
+            Code::HeldBack,
+            Who::Operator,
+            format!(
+                "a rollout took it back to {back}, and channel `{name}` does not send it to {newest} again"
+            ),
+            "move it by a rollout, or pin it to the newer minor by `spec.kubernetes.version` of the Tenant",
+        ));
+    }
+    Ok(back.unwrap_or(newest))
 }
 
 /// The newest minor of a channel whose day has come.

@@ -163,6 +163,7 @@ fn lacking(wanted: &Move, look: &Look<'_>, status: &TenantClusterStatus, follow:
         addons,
         hold_nodes_until: _,
         halted: _,
+        over: _,
     } = wanted;
     let generation = look.cluster.metadata.generation;
     let why = |type_: &str| {

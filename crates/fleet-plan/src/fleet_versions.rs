@@ -15,7 +15,7 @@ use fleet_api::{
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
-use crate::{preference::SupportEnd, report::Code};
+use crate::{moves, preference::SupportEnd, report::Code};
 
 /// The hours by which cloud prices are told for a month: 365 days in twelve.
 pub const HOURS_PER_MONTH: f64 = 730.0;
@@ -318,7 +318,8 @@ pub fn tenant_versions(
         .as_ref()
         .and_then(|all| all.get(labels::ADOPT_VERSION))
         .is_some_and(|text| have.is_some_and(|have| *text == have.to_string()));
-    let ahead = have.filter(|have| *have > spec.version && !adopted);
+    let wanted = moves::wanted_version(spec);
+    let ahead = have.filter(|have| *have > wanted && !adopted);
     let name = cluster.metadata.name.as_deref().unwrap_or_default();
     let baseline = &status.baseline;
     TenantVersions {
@@ -328,7 +329,7 @@ pub fn tenant_versions(
         account: spec.eks.as_ref().map(|eks| eks.account.clone()),
         region: spec.eks.as_ref().map(|eks| eks.region.clone()),
         control_plane: have,
-        wanted: spec.version,
+        wanted,
         nodes: versions.nodes.clone(),
         addons: versions.addons.clone(),
         baseline: baseline.applied_revision.clone(),

@@ -11,12 +11,12 @@ use fleet_api::{
 
 /// The spec as it is to be acted upon: with what the rollout wants in place of what was composed.
 ///
-/// A move that only looks ([`MoveStage::Prepare`]) changes nothing. One that goes never lowers the version, and one
-/// that goes back never raises it.
+/// A move that only looks ([`MoveStage::Prepare`]) and one that is over change nothing. One that goes never lowers the
+/// version, and one that goes back never raises it.
 pub fn effective(spec: &TenantClusterSpec) -> TenantClusterSpec {
     let mut effective = spec.clone();
     let Some(wanted) = acting(spec) else { return effective };
-    effective.version = version_under(spec.version, Some(wanted));
+    effective.version = wanted_version(spec);
     if let Some(baseline) = &wanted.baseline {
         effective.hardening.baseline.clone_from(baseline);
     }
@@ -26,9 +26,14 @@ pub fn effective(spec: &TenantClusterSpec) -> TenantClusterSpec {
     effective
 }
 
-/// The move of a spec, unless it only looks.
+/// The move of a spec, unless it only looks or is over.
 fn acting(spec: &TenantClusterSpec) -> Option<&Move> {
-    spec.rollout.as_ref().filter(|wanted| wanted.stage != MoveStage::Prepare)
+    spec.rollout.as_ref().filter(|wanted| wanted.stage != MoveStage::Prepare && !wanted.over)
+}
+
+/// The minor that a cluster is to be at: the composed one, or what a rollout makes of it.
+pub fn wanted_version(spec: &TenantClusterSpec) -> KubernetesVersion {
+    version_under(spec.version, acting(spec))
 }
 
 /// The attempt of a rollout that a cluster acts upon: the move's id and stage. What failed under one attempt says
@@ -83,7 +88,7 @@ pub(crate) fn release(cluster: &TenantCluster) -> Option<String> {
 }
 
 /// The version under a move: a move that goes raises it, and one that goes back lowers it.
-pub(crate) fn version_under(version: KubernetesVersion, wanted: Option<&Move>) -> KubernetesVersion {
+fn version_under(version: KubernetesVersion, wanted: Option<&Move>) -> KubernetesVersion {
     let Some((wanted, target)) = wanted.and_then(|wanted| Some((wanted, wanted.version?))) else {
         return version;
     };
@@ -94,17 +99,58 @@ pub(crate) fn version_under(version: KubernetesVersion, wanted: Option<&Move>) -
     }
 }
 
-/// What rollouts have moved a cluster to so far, the present one included.
-pub(crate) fn moved(existing: Option<&TenantClusterSpec>) -> Moved {
-    let Some(existing) = existing else { return Moved::default() };
-    let mut moved = existing.moved.clone().unwrap_or_default();
-    if let Some(wanted) = acting(existing) {
-        if wanted.baseline.is_some() {
-            moved.baseline.clone_from(&wanted.baseline);
-        }
-        put_addons(&mut moved.addons, &wanted.addons);
+/// The minor to which rollouts have brought a cluster: the composed one, until the control plane is seen where a move
+/// wants it.
+///
+/// Only what was seen counts. A wish that was kept would move the cluster after its member was skipped, or while it is
+/// looked at for another attempt, beside its wave and its caps. What an update that outlived its attempt brought about
+/// counts under the next attempt as well, or the cluster would be called ahead of its spec.
+pub(crate) fn brought_to(cluster: &TenantCluster) -> KubernetesVersion {
+    let version = cluster.spec.version;
+    let have = cluster.status.as_ref().and_then(|status| status.versions.control_plane);
+    let wanted = cluster.spec.rollout.as_ref();
+    let Some((have, wanted, target)) =
+        have.zip(wanted).and_then(|(have, wanted)| Some((have, wanted, wanted.version?)))
+    else {
+        return version;
+    };
+    match wanted.stage {
+        MoveStage::Prepare | MoveStage::Go if have >= target => version.max(target),
+        MoveStage::Back if have <= target => version.min(target),
+        MoveStage::Prepare | MoveStage::Go | MoveStage::Back => version,
     }
+}
+
+/// What rollouts have moved a cluster to so far, the present one included once it has arrived.
+pub(crate) fn moved(existing: Option<&TenantCluster>) -> Moved {
+    let Some(existing) = existing else { return Moved::default() };
+    let mut moved = existing.spec.moved.clone().unwrap_or_default();
+    moved.back_to = held_back(existing);
+    let Some(wanted) = existing.spec.rollout.as_ref().filter(|wanted| has_arrived(existing, wanted)) else {
+        return moved;
+    };
+    if wanted.baseline.is_some() {
+        moved.baseline.clone_from(&wanted.baseline);
+    }
+    put_addons(&mut moved.addons, &wanted.addons);
     moved
+}
+
+/// The minor to which a rollout took a cluster back, or takes it, while it was not seen beyond.
+fn held_back(cluster: &TenantCluster) -> Option<KubernetesVersion> {
+    let spec = &cluster.spec;
+    let target = |wanted: &Move| wanted.version.filter(|_| wanted.stage == MoveStage::Back);
+    let last = spec.rollout.as_ref().and_then(target);
+    let before = spec.moved.as_ref().and_then(|moved| moved.back_to);
+    let have = cluster.status.as_ref().and_then(|status| status.versions.control_plane);
+    let goes_back = acting(spec).and_then(target).is_some();
+    last.or(before).filter(|back| goes_back || have.is_none_or(|have| have <= *back))
+}
+
+/// Whether the cluster was seen where a move wants it.
+fn has_arrived(cluster: &TenantCluster, wanted: &Move) -> bool {
+    let evidence = cluster.status.as_ref().and_then(|status| status.evidence.as_ref());
+    evidence.is_some_and(|seen| seen.move_id == wanted.id && seen.stage == wanted.stage && seen.arrived)
 }
 
 /// Puts versions of add-ons over those of a list. Settings and roles that a choice leaves out stay as they are.
@@ -129,11 +175,7 @@ pub(crate) fn put_addons(addons: &mut Vec<AddonChoice>, choices: &[AddonChoice])
 pub(crate) fn back_to(cluster: &TenantCluster, have: KubernetesVersion) -> Option<KubernetesVersion> {
     let wanted = acting(&cluster.spec).filter(|wanted| wanted.stage == MoveStage::Back)?;
     let target = wanted.version.filter(|target| *target < have)?;
-    let evidence = cluster.status.as_ref().and_then(|status| status.evidence.as_ref());
-    let was_back = evidence.is_some_and(|evidence| {
-        evidence.move_id == wanted.id && evidence.stage == MoveStage::Back && evidence.arrived
-    });
-    (!was_back).then_some(target)
+    (!has_arrived(cluster, wanted)).then_some(target)
 }
 
 /// Until when the nodes of a cluster stay where they are, by a rollout; `None` when they move with it.
@@ -145,5 +187,5 @@ pub(crate) fn nodes_held(cluster: &TenantCluster, now: jiff::Timestamp) -> Optio
 
 /// The move of which a cluster is to be looked at for what would stand in its way.
 pub fn to_prepare(spec: &TenantClusterSpec) -> Option<&Move> {
-    spec.rollout.as_ref().filter(|wanted| wanted.stage == MoveStage::Prepare)
+    spec.rollout.as_ref().filter(|wanted| wanted.stage == MoveStage::Prepare && !wanted.over)
 }

@@ -74,6 +74,8 @@ codes! {
     UnknownTimeZone,
     /// The day up to which the tenant was pinned has passed, and it follows the default channel again.
     PinExpired,
+    /// A rollout took the cluster back, and its channel does not send it forward again.
+    HeldBack,
     /// The class now names another account or region; the cluster stays where it was made.
     ClassMoved,
     /// The tenant's name cannot be one.

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use fleet_api::v1alpha1::{Fleet, Tenant, TenantClass, TenantClusterSpec, VersionChannel};
+use fleet_api::v1alpha1::{Fleet, Tenant, TenantClass, TenantCluster, TenantClusterSpec, VersionChannel};
 use fleet_plan::compose::{Composed, Sources, compose};
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -52,7 +52,7 @@ struct World {
     class: Option<TenantClass>,
     fleet: Option<Fleet>,
     channels: BTreeMap<String, VersionChannel>,
-    existing: Option<TenantClusterSpec>,
+    existing: Option<TenantCluster>,
 }
 
 impl World {
@@ -231,7 +231,7 @@ fn a_tenant_that_is_not_stored_yet_or_has_no_proper_name_has_no_cluster() {
 fn a_class_that_moved_leaves_the_cluster_where_it_is_with_the_settings_that_it_had() {
     let mut world = World::new();
     let there = world.compose(&tenant(&json!({})), NOON).unwrap().spec;
-    world.existing = Some(there.clone());
+    world.existing = Some(TenantCluster::new("acme", there.clone()));
     world.class = Some(class("777788889999"));
     let composed = world.compose(&tenant(&json!({})), NOON).unwrap();
     let notes: Vec<&str> = composed.notes.iter().map(|note| note.code.as_str()).collect();
@@ -243,7 +243,7 @@ fn a_class_that_moved_leaves_the_cluster_where_it_is_with_the_settings_that_it_h
 #[test]
 fn a_class_that_stays_in_its_place_changes_the_clusters_settings() {
     let mut world = World::new();
-    world.existing = Some(world.compose(&tenant(&json!({})), NOON).unwrap().spec);
+    world.existing = Some(TenantCluster::new("acme", world.compose(&tenant(&json!({})), NOON).unwrap().spec));
     if let Some(eks) = world.class.as_mut().and_then(|class| class.spec.eks.as_mut()) {
         eks.network.subnet_ids.push("subnet-c".to_owned());
     }
@@ -256,7 +256,10 @@ fn a_class_that_stays_in_its_place_changes_the_clusters_settings() {
 fn the_name_and_the_uid_of_an_existing_cluster_are_kept_whoever_asks() {
     let mut world = World::new();
     let there = world.compose(&tenant(&json!({})), NOON).unwrap().spec;
-    world.existing = Some(TenantClusterSpec { cluster_name: "older-name".to_owned(), ..there });
+    world.existing = Some(TenantCluster::new(
+        "acme",
+        TenantClusterSpec { cluster_name: "older-name".to_owned(), ..there },
+    ));
     let mut again = tenant(&json!({}));
     again.metadata.uid = Some("uid-2".to_owned());
     let spec = world.compose(&again, NOON).unwrap().spec;

@@ -230,7 +230,11 @@ impl World<'_> {
                         let baseline = wanted.baseline.as_deref().unwrap_or_default();
                         let addon = wanted.addons.first().and_then(|addon| addon.version.as_deref());
                         let addon = addon.unwrap_or_default();
-                        let halted = if wanted.halted { ", halted" } else { "" };
+                        let halted = match (wanted.over, wanted.halted) {
+                            (true, _) => ", over",
+                            (false, true) => ", halted",
+                            (false, false) => "",
+                        };
                         format!(
                             "{name}: move {} {:?} {version}{baseline}{addon} (seq {}{halted})",
                             wanted.id, wanted.stage, wanted.seq

@@ -232,6 +232,7 @@ impl Hub {
             addons: Vec::new(),
             hold_nodes_until: None,
             halted: false,
+            over: false,
         };
         let value = Cluster { current: Some(Arc::new(wanted)), ..cluster.clone() };
         self.put_cluster(now, index, Some(value));

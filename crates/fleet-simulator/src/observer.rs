@@ -117,7 +117,7 @@ impl World<'_> {
             *acted_on = key;
             cloud.failures = 0;
         }
-        if wanted.stage == MoveStage::Prepare || paused || cloud.is_at(goal) {
+        if wanted.stage == MoveStage::Prepare || wanted.over || paused || cloud.is_at(goal) {
             return None;
         }
         if cloud.failures >= TRIES && !mended {

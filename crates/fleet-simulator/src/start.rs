@@ -145,6 +145,7 @@ pub(crate) fn cluster(scenario: &Scenario, member: &scenario::Member, again: boo
             addons: Vec::new(),
             hold_nodes_until: None,
             halted: false,
+            over: false,
         })
     });
     let evidence = moved_before.then(|| {

@@ -33,7 +33,9 @@ const fn rule_of(mutant: Mutant) -> Rule {
         | Mutant::OneVoteIsEnough => Rule::Approvals,
         Mutant::NodesFollowAtOnce => Rule::HoldNodes,
         Mutant::IgnoresSlots => Rule::Slots,
-        Mutant::IgnoresPause | Mutant::IgnoresOtherRollouts => Rule::People,
+        Mutant::IgnoresPause | Mutant::IgnoresOtherRollouts | Mutant::MovesOutliveTheirRollout => {
+            Rule::People
+        }
     }
 }
 
@@ -136,4 +138,5 @@ caught! {
     ignored_slots_are_caught: IgnoresSlots,
     an_ignored_pause_is_caught: IgnoresPause,
     an_ignored_rollout_is_caught: IgnoresOtherRollouts,
+    moves_that_outlive_their_rollout_are_caught: MovesOutliveTheirRollout,
 }

@@ -210,6 +210,10 @@ pub struct Move {
     /// The member has failed: what runs is left to finish, and nothing further of this move begins.
     #[serde(default, skip_serializing_if = "is_false")]
     pub halted: bool,
+    /// The member has left the rollout, or the rollout is over: what the move brought stays, and beyond that the tenant's
+    /// own spec holds again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub over: bool,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

@@ -77,7 +77,7 @@ pub struct TenantClusterSpec {
     pub moved: Option<Moved>,
 }
 
-/// What earlier rollouts moved a cluster to, beside its version: kept when the next rollout takes the place of theirs.
+/// What rollouts moved a cluster to, beside its version: kept when the next rollout takes the place of theirs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Moved {
@@ -88,6 +88,9 @@ pub struct Moved {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 40))]
     pub addons: Vec<AddonChoice>,
+    /// The minor to which a rollout took the cluster back: its channel does not send it forward again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub back_to: Option<KubernetesVersion>,
 }
 
 /// How a cluster is hardened: the baseline's name, and the tenant's own values.

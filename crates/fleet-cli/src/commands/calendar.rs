@@ -12,6 +12,7 @@ use fleet_api::{
 use fleet_plan::{
     calendar::{Entry, Range, TenantCalendar, days_ahead, tenant_calendar},
     compose::{Sources, compose, maintenance_of},
+    moves::wanted_version,
     preference::{NAME, namespace_of},
 };
 use fleet_spec::{ValidatedFleet, nearest};
@@ -104,7 +105,7 @@ impl Known {
             tenant: &self.tenant,
             maintenance: self.maintenance.as_ref(),
             at: status.and_then(|status| status.versions.control_plane),
-            wanted: self.spec.as_ref().map(|spec| spec.version),
+            wanted: self.spec.as_ref().map(wanted_version),
             last: status.and_then(|status| status.versions.last_disrupted_at()),
             deferral: self.deferral.as_ref(),
             paused: self.paused,

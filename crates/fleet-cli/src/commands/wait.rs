@@ -8,6 +8,7 @@ use fleet_api::{
     text::Minutes,
     v1alpha1::{Tenant, TenantCluster},
 };
+use fleet_plan::moves::wanted_version;
 use futures::{StreamExt as _, stream};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use jiff::{SignedDuration, Timestamp};
@@ -249,7 +250,7 @@ fn cluster_is_current(cluster: &TenantCluster) -> bool {
     let Some(status) = &cluster.status else { return false };
     status.observed_generation.is_some()
         && status.observed_generation == cluster.metadata.generation
-        && status.versions.control_plane == Some(cluster.spec.version)
+        && status.versions.control_plane == Some(wanted_version(&cluster.spec))
 }
 
 /// The lines on the terminal; or, where nobody looks, one line whenever something changed.

@@ -79,9 +79,10 @@ fn composed(
         |class: &&fleet_api::v1alpha1::TenantClass| class.metadata.name.as_ref() == Some(&tenant.spec.class);
     let class = wanted.classes.get(&tenant.spec.class).or_else(|| inventory.classes.iter().find(of_hub));
     let fleet = if wanted.fleet_given { Some(&wanted.fleet) } else { inventory.fleet.as_ref() };
-    let existing = existing.map(|cluster| &cluster.spec);
     // What the tenant's people chose is theirs, and no part of a spec: it stays as it stands.
-    let chosen = existing.and_then(|spec| spec.maintenance.as_ref()).and_then(|times| times.chosen.as_ref());
+    let chosen = existing
+        .and_then(|cluster| cluster.spec.maintenance.as_ref())
+        .and_then(|times| times.chosen.as_ref());
     let sources = Sources { class, fleet, channels: &channels, chosen, existing };
     compose(&tenant, &sources, now).map_err(|report| report.into_iter().map(|entry| entry.message).collect())
 }

@@ -6,6 +6,7 @@ use fleet_api::{
     conditions::{self, reason},
     v1alpha1::{Tenant, TenantCluster},
 };
+use fleet_plan::moves::wanted_version;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Serialize;
@@ -225,7 +226,7 @@ impl TenantLine {
             version: status
                 .and_then(|status| status.versions.control_plane)
                 .map(|version| version.to_string()),
-            wanted_version: cluster.map(|cluster| cluster.spec.version.to_string()),
+            wanted_version: cluster.map(|cluster| wanted_version(&cluster.spec).to_string()),
             cluster: cluster.map(|cluster| cluster.spec.cluster_name.clone()),
             account: eks.map(|eks| eks.account.clone()),
             region: eks.map(|eks| eks.region.clone()),

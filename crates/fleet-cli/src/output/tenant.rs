@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use fleet_api::v1alpha1::{
     ComponentVersion, FightStatus, ProbeCounts, ReportEntry, StepFailure, StepStatus, Tenant, TenantCluster,
 };
+use fleet_plan::moves::wanted_version;
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde::Serialize;
@@ -268,7 +269,7 @@ impl ClusterDescription {
             arn: status.arn,
             endpoint: status.endpoint,
             version: status.versions.control_plane.map(|version| version.to_string()),
-            wanted_version: cluster.spec.version.to_string(),
+            wanted_version: wanted_version(&cluster.spec).to_string(),
             nodes: status.versions.nodes,
             addons: status.versions.addons,
             baseline: BaselineDescription {

@@ -38,7 +38,10 @@ pub(super) async fn carry_out(context: &Context, seen: &Seen, tick: Tick) -> Res
     let all =
         members.into_iter().map(|(name, version, status)| write_member(context, seen, name, version, status));
     stream::iter(all).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
-    let all = moves.into_iter().map(|(name, wanted)| set_move(context, seen, name, wanted));
+    let all = moves.into_iter().filter_map(|(name, wanted)| {
+        let spec = &seen.members.get(&name)?.member.spec;
+        Some(async move { set_move(context, &spec.cluster, &spec.cluster_uid, &wanted).await.map(drop) })
+    });
     stream::iter(all).buffer_unordered(AT_ONCE).try_collect::<()>().await?;
     Ok(written)
 }
@@ -93,24 +96,29 @@ where
     Ok(K::writes(context).remember(written))
 }
 
-/// Sets what the rollout wants of a cluster, if it is still the member's cluster: an apply that carries another UID than
+/// Sets what a rollout wants of a cluster, if that is still the one of this UID: an apply that carries another UID than
 /// the stored one is refused, and so is one that would make the cluster anew.
-async fn set_move(context: &Context, seen: &Seen, name: String, wanted: Move) -> Result<(), ReconcileError> {
-    let Some(found) = seen.members.get(&name) else { return Ok(()) };
-    let spec = &found.member.spec;
+///
+/// # Errors
+/// The management cluster refused the write.
+pub(crate) async fn set_move(
+    context: &Context,
+    cluster: &str,
+    uid: &str,
+    wanted: &Move,
+) -> Result<Arc<TenantCluster>, ReconcileError> {
     let object = json!({
         "apiVersion": API_VERSION,
         "kind": "TenantCluster",
-        "metadata": { "name": spec.cluster, "uid": spec.cluster_uid },
+        "metadata": { "name": cluster, "uid": uid },
         "spec": { "rollout": wanted },
     });
     let api: Api<TenantCluster> = Api::all(context.client.clone());
     let parameters = PatchParams::apply(labels::ROLLOUT_MANAGER).force();
     context.fence.check()?;
     let written = api
-        .patch(&spec.cluster, &parameters, &Patch::Apply(&object))
+        .patch(cluster, &parameters, &Patch::Apply(&object))
         .await
-        .map_err(ReconcileError::hub("set the move of", "TenantCluster", &spec.cluster))?;
-    context.clusters_written.remember(written);
-    Ok(())
+        .map_err(ReconcileError::hub("set the move of", "TenantCluster", cluster))?;
+    Ok(context.clusters_written.remember(written))
 }

@@ -19,6 +19,7 @@ use fleet_plan::rollout::tick;
 use jiff::SignedDuration;
 use kube::{ResourceExt as _, runtime::controller::Action};
 
+pub(crate) use carry_out::set_move;
 pub(crate) use checks::Checks;
 pub(crate) use facts::{RolloutFacts, of_rollouts};
 

@@ -26,7 +26,7 @@ impl Seen {
             fleet: Some(&self.fleet),
             channels: &self.channels,
             chosen: self.chosen.as_ref(),
-            existing: self.cluster.as_ref().map(|cluster| &cluster.spec),
+            existing: self.cluster.as_deref(),
         }
     }
 }

@@ -3,6 +3,7 @@
 mod apply;
 mod delete;
 mod dereference;
+mod orphan;
 mod preference;
 mod update_status;
 mod validate;
@@ -15,6 +16,8 @@ use kube::{ResourceExt as _, runtime::controller::Action};
 
 pub(crate) use update_status::PARTS;
 
+use self::update_status::Said;
+
 use crate::{context::Context, error::ReconcileError, finalizer, pace::jittered};
 
 /// One reconcile of a tenant.
@@ -25,6 +28,9 @@ pub(crate) async fn reconcile(tenant: Arc<Tenant>, context: Arc<Context>) -> Res
     let mut seen = dereference::dereference(&context, &tenant);
     if tenant.metadata.deletion_timestamp.is_some() {
         return delete::delete(&context, &tenant, seen.cluster.as_deref()).await;
+    }
+    if let Some(cluster) = seen.cluster.take() {
+        seen.cluster = Some(orphan::end_move(&context, cluster).await?);
     }
     let tenant = finalizer::ensure(&context, tenant, labels::TENANT_FINALIZER).await?;
     let problems = validate::validate(&context, &tenant, &seen);
@@ -40,7 +46,11 @@ pub(crate) async fn reconcile(tenant: Arc<Tenant>, context: Arc<Context>) -> Res
         }
         Some(Err(_)) | None => seen.cluster.clone(),
     };
-    let missing = composed.and_then(Result::err).unwrap_or_default();
-    update_status::update_status(&context, &tenant, cluster.as_deref(), &problems, &missing).await?;
+    let said = match &composed {
+        Some(Ok(composed)) => Said { missing: &[], notes: &composed.notes },
+        Some(Err(missing)) => Said { missing, notes: &[] },
+        None => Said::default(),
+    };
+    update_status::update_status(&context, &tenant, cluster.as_deref(), &problems, said).await?;
     Ok(Action::requeue(jittered(context.resync, &name, 0)))
 }

@@ -14,15 +14,24 @@ use crate::{context::Context, error::ReconcileError, status};
 pub(crate) const PARTS: &[&str] =
     &[conditions::REACHABLE, conditions::PROVISIONED, conditions::HARDENED, conditions::PROVEN];
 
+/// What composing the tenant's cluster said.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Said<'a> {
+    /// Why there is nothing to be composed.
+    pub(super) missing: &'a [ReportEntry],
+    /// What a reader should know of what was composed.
+    pub(super) notes: &'a [ReportEntry],
+}
+
 /// Writes the status of a tenant that is wanted.
 pub(super) async fn update_status(
     context: &Context,
     tenant: &Tenant,
     cluster: Option<&TenantCluster>,
     problems: &[Problem],
-    missing: &[ReportEntry],
+    said: Said<'_>,
 ) -> Result<(), ReconcileError> {
-    let accepted = accepted(problems, missing);
+    let accepted = accepted(problems, said);
     let ready = ready(&accepted, cluster);
     write(context, tenant, cluster, &[accepted, ready]).await
 }
@@ -62,7 +71,7 @@ pub(super) async fn write(
 }
 
 /// Whether the spec holds together: every problem at once.
-fn accepted(problems: &[Problem], missing: &[ReportEntry]) -> Verdict {
+fn accepted(problems: &[Problem], said: Said<'_>) -> Verdict {
     let errors: Vec<String> = problems
         .iter()
         .filter(|problem| is_error(problem))
@@ -71,12 +80,19 @@ fn accepted(problems: &[Problem], missing: &[ReportEntry]) -> Verdict {
     if !errors.is_empty() {
         return Verdict::fails(conditions::ACCEPTED, reason::INVALID_SPEC, errors.join("; "));
     }
-    if !missing.is_empty() {
-        let told: Vec<String> =
-            missing.iter().map(|entry| with_hint(&entry.message, entry.hint.as_deref())).collect();
-        return Verdict::fails(conditions::ACCEPTED, reason::REFERENCE_MISSING, told.join("; "));
+    let told = |entries: &[ReportEntry]| {
+        let all: Vec<String> =
+            entries.iter().map(|entry| with_hint(&entry.message, entry.hint.as_deref())).collect();
+        all.join("; ")
+    };
+    if !said.missing.is_empty() {
+        return Verdict::fails(conditions::ACCEPTED, reason::REFERENCE_MISSING, told(said.missing));
     }
-    Verdict::holds(conditions::ACCEPTED, reason::AS_WANTED, "the spec holds together")
+    let message = match said.notes {
+        [] => "the spec holds together".to_owned(),
+        notes => format!("the spec holds together; {}", told(notes)),
+    };
+    Verdict::holds(conditions::ACCEPTED, reason::AS_WANTED, message)
 }
 
 fn with_hint(message: &str, hint: Option<&str>) -> String {
@@ -107,7 +123,8 @@ mod tests {
             who: "operator".to_owned(),
             hint: Some("apply it".to_owned()),
         };
-        let accepted = accepted(&[], &[entry("no class"), entry("no channel")]);
+        let missing = [entry("no class"), entry("no channel")];
+        let accepted = accepted(&[], Said { missing: &missing, notes: &[] });
         assert_eq!(accepted.message, "no class (apply it); no channel (apply it)");
         let ready = ready(&accepted, None);
         assert_eq!((ready.type_, ready.status), (conditions::READY, Some(false)));
@@ -115,6 +132,19 @@ mod tests {
 
     #[test]
     fn a_tenant_without_a_cluster_is_unknown() {
-        assert_eq!(ready(&accepted(&[], &[]), None).status, None);
+        assert_eq!(ready(&accepted(&[], Said::default()), None).status, None);
+    }
+
+    #[test]
+    fn what_a_reader_should_know_is_told_with_an_accepted_spec() {
+        let note = ReportEntry {
+            code: "PinExpired".to_owned(),
+            message: "the pin ended".to_owned(),
+            who: "tenant".to_owned(),
+            hint: Some("set a later day".to_owned()),
+        };
+        let accepted = accepted(&[], Said { missing: &[], notes: &[note] });
+        assert_eq!(accepted.status, Some(true));
+        assert_eq!(accepted.message, "the spec holds together; the pin ended (set a later day)");
     }
 }

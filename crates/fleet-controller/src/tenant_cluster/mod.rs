@@ -30,7 +30,7 @@ use crate::{
     context::Context,
     error::ReconcileError,
     finalizer,
-    pace::jittered,
+    pace::{jittered, soonest},
 };
 
 /// What is planned to be looked at within this time counts as the cloud being at work.
@@ -85,8 +85,11 @@ pub(crate) async fn reconcile(
     let after = match done {
         apply::Done::Nothing => {
             let after = planned.min(if planned > AT_WORK { context.resync } else { context.pace });
+            // What a rollout judges by is looked at anew each time: even the soonest of the spread pauses ends after
+            // the look that came before it.
+            let good = watched.map_or(after, |every| after.min(soonest(every)));
             // After a step the world is another one, and the look that it was planned on says nothing more.
-            context.looks.good_until(&target.owner_uid, Instant::now() + after);
+            context.looks.good_until(&target.owner_uid, Instant::now() + good);
             after
         }
         apply::Done::Steps => planned.min(context.pace),

@@ -13,13 +13,14 @@ use fleet_api::{
     v1alpha1::{MemberState, MoveStage, Rollout, RolloutMember, RolloutPhase, TenantCluster},
 };
 use fleet_plan::rollout::plan::stored_hash;
-use k8s_openapi::api::core::v1::Secret;
+use fleet_provider::fake::{FakeEks, Fault, FaultRule};
+use k8s_openapi::api::{authentication::v1::SelfSubjectReview, core::v1::Secret};
 use kube::{
-    Api, ResourceExt as _,
-    api::{Patch, PatchParams, PostParams},
+    Api, Resource as _, ResourceExt as _,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
-use local_control_plane::Minor;
-use serde_json::json;
+use local_control_plane::{ControlPlane, Minor};
+use serde_json::{Value, json};
 
 use crate::{
     admission::rollout,
@@ -77,24 +78,44 @@ async fn allow(hub: &Hub, url: &str, token: &str) {
     secrets.create(&PostParams::default(), &secret.unwrap()).await.unwrap();
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn a_rollout_moves_a_tenant_by_its_evidence_and_survives_a_kill() {
-    let hub = Hub::start().await;
-    let mut plane = hub.plane.etcd.control_plane("tenant", Minor::V1_35).await.unwrap();
-    let cloud = quick_cloud();
+/// Stores a rollout of one member as whoever the admin is, and starts it.
+async fn start(hub: &Hub, wave: &Value, cluster: &TenantCluster) -> Rollout {
+    let reviews: Api<SelfSubjectReview> = Api::all(hub.admin.clone());
+    let me = reviews.create(&PostParams::default(), &SelfSubjectReview::default()).await.unwrap();
+    let me = me.status.unwrap().user_info.unwrap().username.unwrap();
+    let mut rollout = rollout(&me, wave);
+    rollout.spec.plan_hash = stored_hash("to-136", &rollout.spec, [&member(cluster).spec]);
+    let rollouts: Api<Rollout> = Api::all(hub.admin.clone());
+    let written = rollouts.create(&PostParams::default(), &rollout).await.unwrap();
+    let members: Api<RolloutMember> = Api::all(hub.admin.clone());
+    let mut member = member(cluster);
+    member.metadata.owner_references = Some(vec![written.controller_owner_ref(&()).unwrap()]);
+    members.create(&PostParams::default(), &member).await.unwrap();
+    written
+}
+
+/// A ready tenant at 1.35, of a channel that offers 1.36 and leaves it to rollouts.
+async fn tenant_of_rollouts(hub: &Hub, cloud: &FakeEks, plane: &ControlPlane) -> Process {
     hub.apply(&fleet(3)).await;
     let channel = json!({ "spec": { "versions": [{ "version": "1.35" }], "upgrades": "Rollout" } });
     let channels: Api<fleet_api::v1alpha1::VersionChannel> = Api::all(hub.admin.clone());
     channels.patch("stable", &PatchParams::default(), &Patch::Merge(&channel)).await.unwrap();
     hub.apply(&tenant("acme", "eks")).await;
-    stand_behind(&hub, &cloud, &plane).await;
+    stand_behind(hub, cloud, plane).await;
     let controller = Process::start(&hub.controller, Arc::new(cloud.clone()), PLAIN);
     hub.tenant_is("acme", "the tenant is ready", is_ready).await;
-
     // The channel moves on, and the tenant stays.
     let next = json!({ "spec": { "versions": [{ "version": "1.35" }, { "version": "1.36" }] } });
     channels.patch("stable", &PatchParams::default(), &Patch::Merge(&next)).await.unwrap();
+    controller
+}
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rollout_moves_a_tenant_by_its_evidence_and_survives_a_kill() {
+    let hub = Hub::start().await;
+    let mut plane = hub.plane.etcd.control_plane("tenant", Minor::V1_35).await.unwrap();
+    let cloud = quick_cloud();
+    let controller = tenant_of_rollouts(&hub, &cloud, &plane).await;
     let (url, asked) = prometheus("s3cret").await;
     allow(&hub, &url, "s3cret").await;
     let cluster = hub.clusters().get("acme").await.unwrap();
@@ -105,31 +126,9 @@ async fn a_rollout_moves_a_tenant_by_its_evidence_and_survives_a_kill() {
             { "name": "quiet", "prometheus": { "url": url, "query": "up" } },
         ],
     });
-    let author = "kubernetes-admin";
+    let written = start(&hub, &wave, &cluster).await;
     let rollouts: Api<Rollout> = Api::all(hub.admin.clone());
-    let written = until("the rollout is taken", || async {
-        // Whoever the admin is, they are the author.
-        let as_author = |author: &str| {
-            let mut rollout = rollout(author, &wave);
-            rollout.spec.plan_hash = stored_hash("to-136", &rollout.spec, [&member(&cluster).spec]);
-            rollout
-        };
-        match rollouts.create(&PostParams::default(), &as_author(author)).await {
-            Ok(written) => Some(written),
-            Err(_) => {
-                let me: k8s_openapi::api::authentication::v1::SelfSubjectReview = Api::all(hub.admin.clone())
-                    .create(&PostParams::default(), &Default::default())
-                    .await
-                    .unwrap();
-                let me = me.status.unwrap().user_info.unwrap().username.unwrap();
-                rollouts.create(&PostParams::default(), &as_author(&me)).await.ok()
-            }
-        }
-    })
-    .await;
     let members: Api<RolloutMember> = Api::all(hub.admin.clone());
-    members.create(&PostParams::default(), &member(&cluster)).await.unwrap();
-
     member_is(&hub, "the member begins", |member| state(member) == MemberState::Upgrading).await;
     until("the cloud has the next minor", || async {
         let clusters = cloud.clusters();
@@ -199,4 +198,54 @@ async fn a_rollout_moves_a_tenant_by_its_evidence_and_survives_a_kill() {
     until("the quiet controller has looked", || async { (cloud.reads() > reads).then_some(()) }).await;
     quiet.stop().await;
     assert_eq!(versions().await, before, "a rollout that is over costs nothing");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_member_that_is_tried_again_moves_when_it_may_and_one_of_a_deleted_rollout_never() {
+    let hub = Hub::start().await;
+    let plane = hub.plane.etcd.control_plane("tenant", Minor::V1_35).await.unwrap();
+    let cloud = quick_cloud();
+    let controller = tenant_of_rollouts(&hub, &cloud, &plane).await;
+    let fails = Fault::FailedUpdate { code: "EniLimitReached".to_owned() };
+    cloud.inject(FaultRule::once("UpdateClusterVersion", fails));
+    let cluster = hub.clusters().get("acme").await.unwrap();
+    start(&hub, &json!({ "name": "canary", "selector": {} }), &cluster).await;
+    member_is(&hub, "its update fails", |member| state(member) == MemberState::Failed).await;
+
+    // A member that is to be tried again, and not yet, is looked at, and no more.
+    let rollouts: Api<Rollout> = Api::all(hub.admin.clone());
+    let members: Api<RolloutMember> = Api::all(hub.admin.clone());
+    let tomorrow = jiff::Timestamp::now() + jiff::SignedDuration::from_hours(24);
+    let retry = json!({ "spec": { "retry": "now", "notBefore": tomorrow } });
+    members.patch("to-136-acme", &PatchParams::default(), &Patch::Merge(&retry)).await.unwrap();
+    let looked_at = |cluster: &TenantCluster| {
+        let evidence = cluster.status.as_ref()?.evidence.as_ref()?;
+        (evidence.stage == MoveStage::Prepare && evidence.move_id.ends_with("-2"))
+            .then_some(evidence.observed_at.0)
+    };
+    let first = hub.cluster_is("acme", "it is looked at again", |cluster| looked_at(cluster).is_some()).await;
+    let first = looked_at(&first);
+    let effects = cloud.effects();
+    let seen = hub.cluster_is("acme", "and once more", |cluster| looked_at(cluster) > first).await;
+    assert_eq!(seen.spec.version.to_string(), "1.35", "what was not seen there is not kept");
+    assert_eq!(seen.status.as_ref().unwrap().step, None);
+    assert_eq!(cloud.effects(), effects, "nothing was asked of the cloud");
+
+    // Nobody else ends the move of a rollout that is gone.
+    rollouts.delete("to-136", &DeleteParams::default()).await.unwrap();
+    let left = hub
+        .cluster_is("acme", "its move is ended", |cluster| {
+            cluster.spec.rollout.as_ref().is_some_and(|wanted| wanted.over)
+        })
+        .await;
+    assert_eq!(left.spec.version.to_string(), "1.35");
+    // The tenant's own spec holds again.
+    let pin = json!({ "spec": { "kubernetes": { "channel": null, "version": "1.36" } } });
+    hub.tenants().patch("acme", &PatchParams::default(), &Patch::Merge(&pin)).await.unwrap();
+    until("its pin is followed", || async {
+        let clusters = cloud.clusters();
+        clusters.first().is_some_and(|cluster| cluster.version.to_string() == "1.36").then_some(())
+    })
+    .await;
+    controller.stop().await;
 }

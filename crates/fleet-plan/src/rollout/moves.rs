@@ -4,7 +4,10 @@
 //! stands in a cluster stands for a record that was stored. It carries the record's `seq`: the management cluster refuses
 //! one that is older than what stands, so that a stale reader cannot take a decision back.
 
-use fleet_api::v1alpha1::{AddonChoice, MemberState, Move, MoveStage};
+use fleet_api::{
+    KubernetesVersion,
+    v1alpha1::{AddonChoice, MemberState, Move, MoveStage},
+};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::{
@@ -19,8 +22,13 @@ pub(super) fn due(scene: &Scene<'_>, member: &Member<'_>) -> Option<Move> {
         return None;
     }
     let cluster = member.cluster()?;
-    let wanted = wanted(scene, member)?;
-    let ours = cluster.current.filter(|current| current.rollout_uid == wanted.rollout_uid);
+    let ours = cluster.current.filter(|current| current.rollout_uid == scene.world.rollout.uid);
+    let wanted = match wanted(scene, member) {
+        Some(wanted) => wanted,
+        // What somebody skipped leaves the rollout with the move that it had.
+        None => ours.filter(|_| member.state() == MemberState::Skipped)?.clone(),
+    };
+    let wanted = Move { over: is_over(scene, member, &cluster), ..wanted };
     match ours {
         // A newer record stands behind what is there: this one was read too early.
         Some(current) if current.seq > wanted.seq => None,
@@ -32,6 +40,34 @@ pub(super) fn due(scene: &Scene<'_>, member: &Member<'_>) -> Option<Move> {
         // more, and takes nothing from a rollout that came after.
         None => (is_free(scene, &cluster) && !member.state().is_settled()).then_some(wanted),
     }
+}
+
+/// Whether a member's move is history: somebody skipped it, or nothing more of the rollout happens to it.
+///
+/// Nodes that were held back are still to follow when their rollout has completed, and until then its move stands.
+fn is_over(scene: &Scene<'_>, member: &Member<'_>, cluster: &ClusterView<'_>) -> bool {
+    if scene.twist.is(Mutant::MovesOutliveTheirRollout) {
+        return false;
+    }
+    let was = member.was();
+    match was.state {
+        MemberState::Skipped if was.offline_since.is_none() => true,
+        MemberState::Upgrading | MemberState::Verifying | MemberState::Soaking | MemberState::RollingBack => {
+            false
+        }
+        MemberState::Succeeded => scene.was().phase.is_over() && !has_nodes_behind(scene, cluster),
+        MemberState::Pending
+        | MemberState::Preflight
+        | MemberState::Failed
+        | MemberState::Skipped
+        | MemberState::RolledBack => scene.was().phase.is_over(),
+    }
+}
+
+fn has_nodes_behind(scene: &Scene<'_>, cluster: &ClusterView<'_>) -> bool {
+    let Target::Kubernetes(target) = scene.target else { return false };
+    let behind = |version: &str| version.parse::<KubernetesVersion>().is_ok_and(|version| version < target);
+    scene.spec().hold_nodes.is_some() && cluster.versions.nodes.iter().any(|group| behind(&group.version))
 }
 
 fn is_free(scene: &Scene<'_>, cluster: &ClusterView<'_>) -> bool {
@@ -66,6 +102,7 @@ fn wanted(scene: &Scene<'_>, member: &Member<'_>) -> Option<Move> {
         addons: Vec::new(),
         hold_nodes_until: None,
         halted: was.state == MemberState::Failed,
+        over: false,
     };
     match (scene.target, stage) {
         (Target::Kubernetes(_), MoveStage::Back) => wanted.version = Some(member.spec().from),

@@ -89,11 +89,12 @@ impl<'a> Scene<'a> {
         self.world.rollout.status
     }
 
-    /// What the rollout should be doing. One that is being deleted begins nothing more; neither does one that was aborted,
-    /// whatever its spec says later, unless it is to be rolled back.
+    /// What the rollout should be doing. One that is being deleted begins nothing more; neither does one that was aborted
+    /// or rolled back, whatever its spec says later, unless it is to be rolled back.
     pub(super) fn run(&self) -> Run {
         let run = self.spec().run;
-        let ended = self.world.rollout.deleting || self.was().phase == RolloutPhase::Aborted;
+        let ended = self.world.rollout.deleting
+            || matches!(self.was().phase, RolloutPhase::Aborted | RolloutPhase::RolledBack);
         if ended && matches!(run, Run::Running | Run::Planned | Run::Paused) { Run::Aborted } else { run }
     }
 

@@ -157,6 +157,7 @@ fn phase(scene: &Scene<'_>, sum: &Sum<'_, '_>, counts: MemberCounts, broken: boo
     match scene.run() {
         Run::RollingBack if quiet && !offline => RolloutPhase::RolledBack,
         Run::RollingBack => RolloutPhase::RollingBack,
+        Run::Aborted if quiet && was.phase == RolloutPhase::RolledBack => RolloutPhase::RolledBack,
         // Records that are gone answer nothing any more, and an abort does not wait for them.
         Run::Aborted if quiet || (gone && !moving && !goes_back) => RolloutPhase::Aborted,
         Run::Aborted => RolloutPhase::Running,
@@ -164,7 +165,12 @@ fn phase(scene: &Scene<'_>, sum: &Sum<'_, '_>, counts: MemberCounts, broken: boo
         _ if !waves.is_empty() && waves.iter().all(|wave| wave.passed_at.is_some()) => {
             // Members of a wave that has passed may be tried again, or be heard of again.
             let settled = waves.iter().all(|wave| wave.unsettled == 0);
-            if quiet && settled { RolloutPhase::Completed } else { RolloutPhase::Running }
+            match quiet && settled {
+                false => RolloutPhase::Running,
+                // Whoever takes back one member after the other has rolled the rollout back.
+                true if counts.succeeded == 0 && counts.rolled_back > 0 => RolloutPhase::RolledBack,
+                true => RolloutPhase::Completed,
+            }
         }
         Run::Planned if !began => RolloutPhase::Planned,
         Run::Planned | Run::Paused => RolloutPhase::Paused,

@@ -71,6 +71,8 @@ pub enum Mutant {
     IgnoresPause,
     /// Clusters that another rollout moves are moved.
     IgnoresOtherRollouts,
+    /// The moves of members that left a rollout, and of a rollout that is over, go on standing for what is wanted.
+    MovesOutliveTheirRollout,
 }
 
 #[cfg(feature = "mutants")]
@@ -108,6 +110,7 @@ impl Mutant {
         Self::IgnoresSlots,
         Self::IgnoresPause,
         Self::IgnoresOtherRollouts,
+        Self::MovesOutliveTheirRollout,
     ];
 
     /// The rule that it breaks, by its number; 0 for what a person asked for.
@@ -132,7 +135,7 @@ impl Mutant {
             | Self::OneVoteIsEnough => 10,
             Self::NodesFollowAtOnce => 11,
             Self::IgnoresSlots => 12,
-            Self::IgnoresPause | Self::IgnoresOtherRollouts => 0,
+            Self::IgnoresPause | Self::IgnoresOtherRollouts | Self::MovesOutliveTheirRollout => 0,
         }
     }
 }

@@ -32,6 +32,7 @@ pub fn move_to(stage: MoveStage, target: u16) -> Move {
         addons: Vec::new(),
         hold_nodes_until: None,
         halted: false,
+        over: false,
     }
 }
 

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use fleet_api::v1alpha1::RolloutPhase;
 
 use super::{Checks, Rule, Seen, Violation};
+use crate::start::ROLLOUT;
 
 impl Seen<'_> {
     /// A rollout that has not ended names what it waits for, and who can act.
@@ -43,6 +44,13 @@ impl Seen<'_> {
                     self.name(index)
                 );
                 return Some(self.broken(Rule::Nobody, text));
+            }
+            let stands = self.hub.cluster(index).and_then(|cluster| cluster.current.as_deref());
+            let stands = stands.filter(|wanted| wanted.rollout == ROLLOUT && !wanted.over);
+            if stands.is_some() && state.is_settled() {
+                let text =
+                    format!("the rollout is over, and its move goes on standing in {}", self.name(index));
+                return Some(self.broken(Rule::People, text));
             }
             let told = checks.moved.get(index).is_some_and(|moved| moved.stage.is_some() && !moved.given_up);
             if rollout.status.phase == RolloutPhase::RolledBack && told && !state.is_settled() {

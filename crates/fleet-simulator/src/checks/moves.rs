@@ -17,7 +17,10 @@ impl Seen<'_> {
         old: Option<&Move>,
         new: &Move,
     ) -> Result<(), Violation> {
-        self.one_id_for_one_attempt(checks, index, new)?;
+        // A move that ends stands for the record that it was made of, whatever that has become.
+        if !new.over {
+            self.one_id_for_one_attempt(checks, index, new)?;
+        }
         let same = old.is_some_and(|old| old.id == new.id && old.stage == new.stage);
         if same {
             // A member may fail before its move, which was decided earlier, is stored: only the halt then gives it up.
