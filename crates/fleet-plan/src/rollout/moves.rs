@@ -129,16 +129,21 @@ fn at(name: &str, version: &str) -> AddonChoice {
     }
 }
 
-/// Until when nodes stay at the old minor: counted from the arrival of the rest, and before that was seen from the
-/// beginning. Another attempt of a member whose control plane has moved already holds them no longer than the first.
+/// Until when nodes stay at the old minor: counted from the arrival of the rest. Until that was seen they stay for as long as
+/// it may take, and for the hold after it: a move over several windows may take longer than the hold. Another attempt of a
+/// member whose control plane had moved before it holds them no longer than the first.
 fn hold_nodes(scene: &Scene<'_>, member: &Member<'_>) -> Option<Time> {
     let hold = scene.spec().hold_nodes?;
     let Target::Kubernetes(target) = scene.target else { return None };
     let was = member.was();
-    let from = was.arrived_at.as_ref().or(was.started_at.as_ref())?.0;
-    let moved = member.cluster().filter(|_| was.attempt > 1).and_then(|cluster| {
+    let started = was.started_at.as_ref()?.0;
+    let moved_before = member.cluster().filter(|_| was.attempt > 1).and_then(|cluster| {
         let there = cluster.versions.control_plane == Some(target);
-        cluster.versions.upgrade_completed_at.as_ref().filter(|_| there).map(|at| at.0)
+        let moved = cluster.versions.upgrade_completed_at.as_ref().filter(|_| there)?.0;
+        (moved <= started).then_some(moved)
     });
-    Some(Time(after(moved.map_or(from, |moved| moved.min(from)), hold.to_duration())))
+    let arrived = was.arrived_at.as_ref().map(|at| at.0);
+    let latest = || after(started, scene.spec().step_deadline.to_duration());
+    let from = moved_before.or(arrived).unwrap_or_else(latest);
+    Some(Time(after(from, hold.to_duration())))
 }

@@ -266,7 +266,12 @@ fn nodes_stay_behind_for_as_long_as_the_plan_says() {
     hub.spec.hold_nodes = Some(Minutes(48 * 60));
     hub.begin();
     let held = |hub: &mut Hub| hub.cluster("a").current.as_ref().unwrap().hold_nodes_until.clone().unwrap().0;
-    assert_eq!(held(&mut hub), at("2026-11-26T12:00:00Z"));
+    let deadline = hub.spec.step_deadline.to_duration();
+    assert_eq!(
+        held(&mut hub),
+        at("2026-11-26T12:00:00Z") + deadline,
+        "nobody knows yet when the rest arrives"
+    );
     hub.pass_time(hours(1));
     hub.arrive("a", Some(1));
     hub.settle();
@@ -279,4 +284,32 @@ fn nodes_stay_behind_for_as_long_as_the_plan_says() {
     assert_eq!(held(&mut hub), at("2026-11-26T13:00:00Z"));
     hub.run(Run::RollingBack);
     assert_eq!(hub.cluster("a").current.as_ref().unwrap().hold_nodes_until, None);
+}
+
+#[test]
+fn nodes_are_held_until_the_rest_has_arrived_however_short_their_hold_is() {
+    let mut hub = rollout(json!([wave("w", json!({}))])).with("w", &["a"]);
+    hub.spec.hold_nodes = Some(Minutes(60));
+    let held = |hub: &mut Hub| hub.cluster("a").current.as_ref().unwrap().hold_nodes_until.clone().unwrap().0;
+    hub.begin();
+    hub.get_stuck("a");
+    hub.settle();
+    hub.member_spec("a").retry = Some("mended".to_owned());
+    hub.settle();
+    hub.look();
+    hub.settle();
+    assert_eq!(hub.state("a"), Upgrading);
+    // The control plane has moved by this attempt, and an add-on waits for the next window.
+    hub.pass_time(hours(1));
+    let moved = hub.now;
+    let versions = &mut hub.cluster("a").versions;
+    versions.control_plane = Some("1.36".parse().unwrap());
+    versions.upgrade_completed_at = Some(Time(moved));
+    hub.pass_time(hours(4));
+    hub.see("a", |_| {});
+    hub.settle();
+    assert!(held(&mut hub) > hub.now, "the nodes would move before the rest has arrived");
+    hub.arrive("a", Some(1));
+    hub.settle();
+    assert_eq!(held(&mut hub), hub.now + hours(1));
 }

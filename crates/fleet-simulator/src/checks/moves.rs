@@ -130,8 +130,12 @@ impl Seen<'_> {
             return Ok(());
         }
         // A crash may lie between the moment at which it was allowed to begin and this one.
-        let began = self.hub.member(index).and_then(|member| member.status.started_at.as_ref().map(millis));
-        let least = began.unwrap_or(self.now).min(self.now) + hold * MINUTE - error;
+        let status = self.hub.member(index).map(|member| &member.status);
+        let began = status.and_then(|status| status.started_at.as_ref().map(millis));
+        // The hold is counted from the arrival of the rest, which may take until the deadline.
+        let arrived = status.is_some_and(|status| status.arrived_at.is_some());
+        let arrives = if arrived { 0 } else { self.scenario.step_deadline * MINUTE };
+        let least = began.unwrap_or(self.now).min(self.now) + arrives + hold * MINUTE - error;
         match &new.hold_nodes_until {
             None => {
                 let text = format!("{name} is told to go, and its nodes are not held back");
