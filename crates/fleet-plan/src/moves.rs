@@ -185,6 +185,14 @@ pub(crate) fn nodes_held(cluster: &TenantCluster, now: jiff::Timestamp) -> Optio
     wanted.hold_nodes_until.as_ref().map(|until| until.0).filter(|until| now < *until)
 }
 
+/// Whether everything of a move that goes was seen to be there but nodes that are held: the end of their hold is not known
+/// before that, only the latest one.
+pub(crate) fn has_arrived(cluster: &TenantCluster) -> bool {
+    let evidence = cluster.status.as_ref().and_then(|status| status.evidence.as_ref());
+    let seen = acting(&cluster.spec).zip(evidence);
+    seen.is_some_and(|(wanted, seen)| seen.move_id == wanted.id && seen.stage == wanted.stage && seen.arrived)
+}
+
 /// The move of which a cluster is to be looked at for what would stand in its way.
 pub fn to_prepare(spec: &TenantClusterSpec) -> Option<&Move> {
     spec.rollout.as_ref().filter(|wanted| wanted.stage == MoveStage::Prepare && !wanted.over)

@@ -213,7 +213,9 @@ fn existing(
         && found.version.is_some_and(|version| version < present.version)
     {
         draft.look_within(draft.now.duration_until(until));
-        let message = format!("node group {name} stays at {to} until {}, by the rollout", rounded(until));
+        let latest = if moves::has_arrived(draft.cluster) { "" } else { " at the latest" };
+        let message =
+            format!("node group {name} stays at {to} until {}{latest}, by the rollout", rounded(until));
         draft.note(entry(Code::NodesHeld, Who::Nobody, message));
     }
     let stale = found.launch_template.as_ref() != Some(&request.launch_template);

@@ -54,6 +54,22 @@ async fn moved_with_nodes_held() -> Hub {
     hub
 }
 
+/// What is seen of a cluster that is where a move of this stage leads.
+fn arrived(stage: MoveStage, hub: &Hub) -> Evidence {
+    Evidence {
+        move_id: move_to(stage, 36).id,
+        stage,
+        observed_at: Time(hub.clock.now()),
+        blockers: Vec::new(),
+        looked: false,
+        arrived: true,
+        healthy: true,
+        healthy_seconds: 0,
+        stuck: None,
+        message: String::new(),
+    }
+}
+
 /// The minors of control plane and node groups.
 async fn minors(hub: &Hub) -> (u16, Vec<u16>) {
     let seen = hub.look(None).await;
@@ -107,7 +123,12 @@ fn nodes_stay_for_as_long_as_the_rollout_holds_them_and_move_then() {
         let mut hub = moved_with_nodes_held().await;
         assert_eq!(minors(&hub).await, (36, vec![35]));
         let planned = hub.turn(None).await;
-        assert!(says(&planned, "NodesHeld").unwrap().contains("stays at 1.35"), "{:?}", planned.report);
+        let held = says(&planned, "NodesHeld").unwrap();
+        assert!(held.contains("stays at 1.35") && held.contains("at the latest"), "{held}");
+        hub.object.status.as_mut().unwrap().evidence = Some(arrived(MoveStage::Go, &hub));
+        let planned = hub.turn(None).await;
+        let held = says(&planned, "NodesHeld").unwrap();
+        assert!(!held.contains("at the latest"), "its end is known once the rest has arrived: {held}");
         hub.clock.advance(SignedDuration::from_hours(49));
         hub.settle().await;
         assert_eq!(minors(&hub).await, (36, vec![36]));
@@ -277,19 +298,7 @@ fn a_cluster_that_was_back_and_was_upgraded_by_somebody_is_reported_and_not_move
         let mut hub = at_rest(true).await;
         hub.edit(|spec| spec.rollout = Some(move_to(MoveStage::Back, 35)));
         hub.eks.edit("acme-12345678", |cluster| cluster.cluster.version = minor(36));
-        let wanted = move_to(MoveStage::Back, 35);
-        hub.object.status.as_mut().unwrap().evidence = Some(Evidence {
-            move_id: wanted.id,
-            stage: MoveStage::Back,
-            observed_at: Time(hub.clock.now()),
-            blockers: Vec::new(),
-            looked: false,
-            arrived: true,
-            healthy: true,
-            healthy_seconds: 0,
-            stuck: None,
-            message: String::new(),
-        });
+        hub.object.status.as_mut().unwrap().evidence = Some(arrived(MoveStage::Back, &hub));
         let before = hub.eks.effects().len();
         let planned = hub.turn(None).await;
         assert!(says(&planned, "AheadOfSpec").is_some(), "{:?}", planned.report);

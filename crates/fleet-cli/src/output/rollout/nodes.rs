@@ -23,8 +23,14 @@ pub(crate) struct NodesBehind {
 }
 
 impl NodesBehind {
-    /// The nodes that a rollout's move has left behind: `None` while the control plane is not there itself.
-    pub(super) fn of(cluster: &TenantCluster, rollout_uid: &str, now: Timestamp) -> Option<Self> {
+    /// The nodes that a rollout's move has left behind: `None` while the control plane is not there itself, and while the
+    /// hold has no end yet, because the rest has not `arrived` from which it is counted.
+    pub(super) fn of(
+        cluster: &TenantCluster,
+        rollout_uid: &str,
+        arrived: bool,
+        now: Timestamp,
+    ) -> Option<Self> {
         let wanted = cluster.spec.rollout.as_ref()?;
         let version = wanted.version.filter(|_| wanted.stage == MoveStage::Go)?;
         let status = cluster.status.as_ref()?;
@@ -36,6 +42,9 @@ impl NodesBehind {
         };
         let groups: Vec<_> = status.versions.nodes.iter().filter(is_behind).cloned().collect();
         let held_until = wanted.hold_nodes_until.as_ref().map(|until| until.0).filter(|until| now < *until);
+        if held_until.is_some() && !arrived {
+            return None;
+        }
         let needs = status.report.iter().find(|entry| entry.hint.is_some() && held_until.is_none()).cloned();
         (!groups.is_empty()).then_some(Self { groups, held_until, needs })
     }

@@ -338,7 +338,8 @@ impl MemberLine {
             rollback_until: status.rollback_until.map(|at| at.0),
             message: status.message,
             blockers: status.blockers,
-            nodes_behind: cluster.and_then(|cluster| NodesBehind::of(cluster, rollout_uid, now)),
+            nodes_behind: cluster
+                .and_then(|cluster| NodesBehind::of(cluster, rollout_uid, status.arrived_at.is_some(), now)),
         }
     }
 

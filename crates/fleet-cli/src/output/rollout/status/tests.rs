@@ -97,7 +97,9 @@ fn nodes_that_are_held_back_or_cannot_follow_are_told() {
             "rollout": "up", "tenant": "acme", "cluster": "acme", "clusterUid": "c", "wave": "first", "from": "1.35",
             "slot": "2026-11-24T12:00:00Z",
         },
-        "status": {"state": "Succeeded", "message": "was healthy for 1h on 1.36"},
+        "status": {
+            "state": "Succeeded", "message": "was healthy for 1h on 1.36", "arrivedAt": "2026-11-24T12:00:00Z",
+        },
     }))
     .unwrap();
     let cluster = |nodes: &str| -> TenantCluster {
@@ -121,14 +123,19 @@ fn nodes_that_are_held_back_or_cannot_follow_are_told() {
         }))
         .unwrap()
     };
-    let text = |nodes: &str, now: &str| {
+    let shown = |member: &RolloutMember, nodes: &str, now: &str| {
         let now = now.parse().unwrap();
-        let view = RolloutView::of(&rollout, std::slice::from_ref(&member), &[cluster(nodes)], now);
+        let view = RolloutView::of(&rollout, std::slice::from_ref(member), &[cluster(nodes)], now);
         anstream::adapter::strip_str(&view.to_text(true, now)).to_string()
     };
+    let text = |nodes: &str, now: &str| shown(&member, nodes, now);
     let held = text("1.35", "2026-11-24T15:00:00Z");
     assert!(held.contains("was healthy for 1h on 1.36; nodes held until 2026-11-25 12:00Z: workers at 1.35"));
     assert!(!held.contains("PodEvictionFailure"), "{held}");
+    let mut moving = member.clone();
+    moving.status.as_mut().unwrap().arrived_at = None;
+    let moving = shown(&moving, "1.35", "2026-11-24T15:00:00Z");
+    assert!(!moving.contains("nodes held"), "its hold has no end before the rest has arrived: {moving}");
     let late = text("1.35", "2026-11-25T13:00:00Z");
     assert!(late.contains("nodes cannot follow: workers at 1.35"), "{late}");
     assert!(
