@@ -7,17 +7,14 @@ use fleet_exec::remote::Addresses;
 use fleet_provider::ClusterProvider;
 use fleet_render::Catalogue;
 use jiff::Timestamp;
-use kube::{
-    Client, Resource, ResourceExt as _,
-    runtime::events::{Event, EventType, Recorder},
-};
+use kube::Client;
 use tokio_util::sync::CancellationToken;
-use tracing::debug;
 
 use crate::{
     brake::Brake,
     clock::Clock,
     engines::Engines,
+    events::Events,
     lease::Fence,
     metrics::Metrics,
     pace::Failures,
@@ -46,7 +43,7 @@ pub(crate) struct Context {
     pub(crate) rollouts_written: OwnWrites<Rollout>,
     pub(crate) members_written: OwnWrites<RolloutMember>,
     pub(crate) checks: Arc<Checks>,
-    pub(crate) recorder: Recorder,
+    pub(crate) events: Events,
     /// Which addresses a tenant's API server may have.
     pub(crate) addresses: Addresses,
     /// The longest pause between two looks while the cloud is at work.
@@ -73,27 +70,5 @@ impl Context {
         self.rollouts_written.forget(uid);
         self.members_written.forget(uid);
         self.checks.forget(uid);
-    }
-
-    /// Tells what happened to an object. An event is for people, so one that cannot be written stops nothing.
-    pub(crate) async fn tell<K>(&self, object: &K, warning: bool, reason: &str, action: &str, note: String)
-    where
-        K: Resource<DynamicType = ()>,
-    {
-        let event = Event {
-            type_: if warning { EventType::Warning } else { EventType::Normal },
-            reason: reason.to_owned(),
-            // The API server refuses longer notes.
-            note: Some(note.chars().take(1000).collect()),
-            action: action.to_owned(),
-            secondary: None,
-        };
-        if let Err(error) = self.recorder.publish(&event, &object.object_ref(&())).await {
-            debug!(
-                object = object.name_any(),
-                error = &error as &dyn std::error::Error,
-                "an event was not written"
-            );
-        }
     }
 }

@@ -11,6 +11,7 @@ pub mod clock;
 mod context;
 mod engines;
 mod error;
+mod events;
 mod finalizer;
 mod http;
 pub mod lease;

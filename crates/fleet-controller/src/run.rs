@@ -13,7 +13,6 @@ use kube::{
     runtime::{
         applier,
         controller::{self, Action, Config, ReconcileRequest},
-        events::{Recorder, Reporter},
         reflector::{ObjectRef, Store},
     },
 };
@@ -33,6 +32,7 @@ use crate::{
     context::Context,
     engines::Engines,
     error::ReconcileError,
+    events::Events,
     http::{self, Endpoints},
     lease::{Elector, Fence, LeaseError, LeaseSettings},
     metrics::Metrics,
@@ -191,9 +191,8 @@ pub async fn run(parts: Parts, stop: CancellationToken) -> Result<(), RunError> 
         () = stop.cancelled() => return Ok(()),
     }
     metrics.leading(true);
-    let reporter = Reporter { controller: "fleet-controller".to_owned(), instance: None };
     let context = Arc::new(Context {
-        recorder: Recorder::new(client.clone(), reporter),
+        events: Events::new(client.clone()),
         client,
         stores: stores.clone(),
         queues: Arc::clone(&queues),

@@ -12,7 +12,7 @@ pub(super) async fn rollout(
     after: &RolloutStatus,
 ) {
     for (warning, reason, note) in changes(before, after) {
-        context.tell(object, warning, reason, "Tick", note).await;
+        context.events.news(object, warning, reason, "Tick", note).await;
     }
 }
 
@@ -28,7 +28,7 @@ pub(super) async fn member(context: &Context, object: &RolloutMember, before: Me
     } else {
         format!("{}: {}", object.spec.tenant, status.message)
     };
-    context.tell(object, warning, word(status.state), "Tick", note).await;
+    context.events.news(object, warning, word(status.state), "Tick", note).await;
 }
 
 const fn word(state: MemberState) -> &'static str {

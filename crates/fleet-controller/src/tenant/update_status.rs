@@ -64,7 +64,7 @@ pub(super) async fn write(
     if let Some(ready) = verdicts.iter().find(|verdict| verdict.type_ == conditions::READY) {
         let is_ready = ready.status == Some(true);
         if is_ready != (was_ready.as_deref() == Some("True")) {
-            context.tell(&*written, !is_ready, ready.reason, "Reconcile", ready.message.clone()).await;
+            context.events.tell(&*written, !is_ready, ready.reason, "Reconcile", ready.message.clone()).await;
         }
     }
     Ok(())

@@ -75,7 +75,7 @@ pub(super) async fn carry_out(
                 context.metrics.step(name, "ok");
                 note_outcome(&mut status, step, &outcome, context.now());
                 if !matches!(step.action, Action::DrainWorkloads) {
-                    context.tell(&*object, false, "StepDone", name, step.summary.clone()).await;
+                    context.events.tell(&*object, false, "StepDone", name, step.summary.clone()).await;
                 }
             }
             Err(error) => {
@@ -125,7 +125,7 @@ async fn failed(
             cause(class.as_str()).hint,
         ),
     );
-    context.tell(object, true, class.as_str(), action_name(step), told).await;
+    context.events.tell(object, true, class.as_str(), action_name(step), told).await;
     context.failures.failed(&uid)
 }
 
@@ -147,7 +147,7 @@ pub(super) async fn tell_failed_updates(context: &Context, object: &TenantCluste
         let operation = operation_of(&failure.step);
         context.metrics.step(operation, "failed");
         let note = format!("{} failed with {}: {}", failure.step, failure.code, failure.message);
-        context.tell(object, true, "UpdateFailed", operation, note).await;
+        context.events.tell(object, true, "UpdateFailed", operation, note).await;
     }
 }
 

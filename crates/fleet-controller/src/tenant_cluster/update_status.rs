@@ -39,7 +39,7 @@ pub(super) async fn update_status(
             why = ready.message,
             "readiness changed"
         );
-        context.tell(&*written, !is_ready, ready.reason, "Reconcile", ready.message).await;
+        context.events.tell(&*written, !is_ready, ready.reason, "Reconcile", ready.message).await;
     }
     Ok(written)
 }
