@@ -4,9 +4,15 @@
 
 mod webhooks;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::atomic::{AtomicI64, Ordering},
+};
 
-use fleet_api::inside::{Budget, Inside, Webhook};
+use fleet_api::{
+    inside::{Budget, Inside, Webhook},
+    selector::Selector,
+};
 use serde_json::Value;
 
 use self::webhooks::{Around, Need, Selectors};
@@ -30,16 +36,7 @@ struct Asked {
 /// The API server does not do its part.
 pub async fn look_inside(remote: &Remote) -> Result<Inside, Fault> {
     let mut inside = Inside::default();
-    let budgets = Resource::new("policy/v1", "PodDisruptionBudget");
-    let with_pods = |budget: &Value| {
-        number(budget, "/status/expectedPods").is_none_or(|pods| pods > 0) && !is_leaving(budget)
-    };
-    for budget in remote.list(&budgets, None, with_pods).await?.items {
-        match inside.budgets.len() < KEPT {
-            true => inside.budgets.push(budget_of(&budget)),
-            false => inside.cut_off = true,
-        }
-    }
+    budgets(remote, &mut inside).await?;
     let mut asked: Vec<Asked> = Vec::new();
     for kind in ["ValidatingWebhookConfiguration", "MutatingWebhookConfiguration"] {
         let resource = Resource::new("admissionregistration.k8s.io/v1", kind);
@@ -89,17 +86,78 @@ pub async fn look_inside(remote: &Remote) -> Result<Inside, Fault> {
     Ok(inside)
 }
 
-/// A budget, judged by its own status when that speaks of its present spec.
-fn budget_of(budget: &Value) -> Budget {
-    let namespace = text(budget, "/metadata/namespace").unwrap_or("?");
-    let name = text(budget, "/metadata/name").unwrap_or("?");
-    let current = number(budget, "/status/observedGeneration")
-        .is_some_and(|seen| number(budget, "/metadata/generation").is_none_or(|now| seen >= now));
-    Budget {
-        name: format!("{namespace}/{name}"),
-        allowed: number(budget, "/status/disruptionsAllowed").filter(|_| current),
-        // One that nobody has judged may have pods.
-        pods: number(budget, "/status/expectedPods").filter(|_| current).unwrap_or(1),
+/// Looks for the budgets that have pods.
+async fn budgets(remote: &Remote, inside: &mut Inside) -> Result<(), Fault> {
+    let matters = |budget: &Value| !is_leaving(budget) && expected_pods(budget) != Some(0);
+    let mut listed =
+        remote.list(&Resource::new("policy/v1", "PodDisruptionBudget"), None, matters).await?.items;
+    if listed.len() > KEPT {
+        listed.truncate(KEPT);
+        inside.cut_off = true;
+    }
+    // The API server stores a new budget with zeros, which say nothing. Until somebody has judged it, it lets none of its
+    // pods be evicted, so its pods are counted here.
+    let unjudged: Vec<Unjudged> =
+        listed.iter().filter(|budget| expected_pods(budget).is_none()).map(Unjudged::of).collect();
+    if !unjudged.is_empty() {
+        let count = |pod: &Value| {
+            for budget in unjudged.iter().filter(|budget| budget.has(pod)) {
+                budget.pods.fetch_add(1, Ordering::Relaxed);
+            }
+            false
+        };
+        remote.list(&Resource::new("v1", "Pod"), None, count).await?;
+    }
+    let mut counted = unjudged.iter().map(|budget| budget.pods.load(Ordering::Relaxed));
+    for budget in &listed {
+        let name = format!(
+            "{}/{}",
+            text(budget, "/metadata/namespace").unwrap_or("?"),
+            text(budget, "/metadata/name").unwrap_or("?")
+        );
+        let (pods, allowed) = match expected_pods(budget) {
+            Some(pods) => (pods, number(budget, "/status/disruptionsAllowed")),
+            None => (counted.next().unwrap_or(1), None),
+        };
+        if pods > 0 {
+            inside.budgets.push(Budget { name, allowed, pods });
+        }
+    }
+    Ok(())
+}
+
+/// How many pods a budget has by its own status, when that speaks of its present spec.
+fn expected_pods(budget: &Value) -> Option<i64> {
+    let seen = number(budget, "/status/observedGeneration")?;
+    let current = number(budget, "/metadata/generation").is_none_or(|now| seen >= now);
+    number(budget, "/status/expectedPods").filter(|_| current)
+}
+
+/// A budget that nobody has judged as it stands, and how many pods it was seen to have.
+struct Unjudged {
+    namespace: String,
+    /// A budget without a selector has no pods.
+    selector: Option<Selector>,
+    pods: AtomicI64,
+}
+
+impl Unjudged {
+    fn of(budget: &Value) -> Self {
+        Self {
+            namespace: text(budget, "/metadata/namespace").unwrap_or_default().to_owned(),
+            selector: budget
+                .get("spec")
+                .filter(|spec| spec.get("selector").is_some())
+                .map(|spec| webhooks::selector(spec, "selector")),
+            pods: AtomicI64::new(0),
+        }
+    }
+
+    /// Whether a pod that has not ended is one of its pods.
+    fn has(&self, pod: &Value) -> bool {
+        text(pod, "/metadata/namespace") == Some(self.namespace.as_str())
+            && !matches!(text(pod, "/status/phase"), Some("Succeeded" | "Failed"))
+            && self.selector.as_ref().is_some_and(|selector| selector.selects(&webhooks::labels(pod)))
     }
 }
 
@@ -141,17 +199,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_budget_that_was_changed_since_it_was_judged_allows_nothing_known() {
-        let budget = |generation: i64| {
-            budget_of(&json!({
-                "metadata": { "namespace": "shop", "name": "web", "generation": generation },
-                "status": { "observedGeneration": 2, "disruptionsAllowed": 1, "expectedPods": 3 },
-            }))
+    fn a_budgets_status_counts_while_it_speaks_of_the_present_spec() {
+        let pods = |generation: i64, status: Value| {
+            expected_pods(&json!({ "metadata": { "generation": generation }, "status": status }))
         };
-        assert_eq!(budget(2), Budget { name: "shop/web".to_owned(), allowed: Some(1), pods: 3 });
-        assert_eq!(budget(3).allowed, None);
-        let unjudged =
-            budget_of(&json!({ "metadata": { "namespace": "shop", "name": "web", "generation": 1 } }));
-        assert_eq!((unjudged.allowed, unjudged.pods), (None, 1));
+        let judged = json!({ "observedGeneration": 2, "disruptionsAllowed": 1, "expectedPods": 3 });
+        assert_eq!(pods(2, judged.clone()), Some(3));
+        assert_eq!(pods(3, judged), None);
+        // As an API server stores a new one.
+        let new =
+            json!({ "currentHealthy": 0, "desiredHealthy": 0, "disruptionsAllowed": 0, "expectedPods": 0 });
+        assert_eq!(pods(1, new), None);
     }
 }

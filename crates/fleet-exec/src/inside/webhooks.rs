@@ -86,9 +86,9 @@ fn covers(rule: &Value, need: Need) -> bool {
         })
 }
 
-/// A selector of a webhook. One with an operator that nobody knows may select anything.
-fn selector(webhook: &Value, field: &str) -> Selector {
-    let read = webhook.get(field).and_then(|selector| LabelSelector::deserialize(selector).ok());
+/// A selector in a field of an object. One with an operator that nobody knows may select anything.
+pub(super) fn selector(object: &Value, field: &str) -> Selector {
+    let read = object.get(field).and_then(|selector| LabelSelector::deserialize(selector).ok());
     read.and_then(|selector| Selector::of(&selector).ok()).unwrap_or_default()
 }
 
@@ -186,7 +186,7 @@ impl<'a> Around<'a> {
     }
 }
 
-fn labels(object: &Value) -> BTreeMap<String, String> {
+pub(super) fn labels(object: &Value) -> BTreeMap<String, String> {
     let labels = object.pointer("/metadata/labels").and_then(Value::as_object).into_iter().flatten();
     labels.filter_map(|(key, value)| Some((key.clone(), value.as_str()?.to_owned()))).collect()
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use fleet_api::inside::Budget;
 use fleet_exec::{
     gates::{JobRun, JobState, run_job},
     inside::look_inside,
@@ -90,7 +91,16 @@ async fn budgets_without_room_and_webhooks_without_anybody_behind_them_are_seen(
     let budget = json!({ "metadata": { "name": "web" },
         "spec": { "minAvailable": 1, "selector": { "matchLabels": { "app": "web" } } } });
     post::<PodDisruptionBudget>(&client, budget).await;
-    // Nobody runs pods here, so the budget's status is written as its controller would with three pods.
+    // No disruption controller runs here: the budget stays as the API server stores a new one, with zeros that say
+    // nothing, and what may be harmless is found by looking for its pods.
+    assert_eq!(look_inside(&remote).await.unwrap().budgets, []);
+    // Pods that nobody schedules, which no webhook keeps from being made as there is none yet.
+    let pod = json!({ "metadata": { "name": "web", "labels": { "app": "web" } },
+        "spec": { "containers": [{ "name": "web", "image": "registry.k8s.io/pause:3.10" }] } });
+    unserved_pod(&client, pod).await;
+    let unjudged = look_inside(&remote).await.unwrap().budgets;
+    assert_eq!(unjudged, [Budget { name: "default/web".to_owned(), allowed: None, pods: 1 }]);
+    // The budget's status is written as its controller would with three pods.
     let budgets: Api<PodDisruptionBudget> = Api::default_namespaced(client.clone());
     let status = json!({ "status": { "observedGeneration": 1, "disruptionsAllowed": 0, "expectedPods": 3,
         "currentHealthy": 1, "desiredHealthy": 1 } });
@@ -109,10 +119,6 @@ async fn budgets_without_room_and_webhooks_without_anybody_behind_them_are_seen(
     assert_eq!(inside.budgets[0].name, "default/web");
 
     let configurations: Api<ValidatingWebhookConfiguration> = Api::all(client.clone());
-    // Pods that nobody schedules, which no webhook keeps from being made as there is none yet.
-    let pod = json!({ "metadata": { "name": "web", "labels": { "app": "web" } },
-        "spec": { "containers": [{ "name": "web", "image": "registry.k8s.io/pause:3.10" }] } });
-    unserved_pod(&client, pod).await;
     let here = json!({ "matchLabels": { "kubernetes.io/metadata.name": "default" } });
     let web = json!({ "matchLabels": { "app": "web" } });
     let nobody = json!({ "matchLabels": { "never": "there" } });

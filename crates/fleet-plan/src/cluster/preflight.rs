@@ -185,18 +185,26 @@ fn inside(seen: &Seen<Inside>, found: &mut Found) {
     for budget in
         inside.budgets.iter().filter(|budget| budget.pods > 0 && budget.allowed.is_none_or(|n| n < 1))
     {
-        let why = match budget.allowed {
-            Some(_) => "allows no disruption",
-            None => "has not been judged since it was changed",
+        let (why, hint) = match budget.allowed {
+            Some(_) => (
+                "allows no disruption",
+                "run one replica more than the budget asks for, or let it allow one disruption",
+            ),
+            None => (
+                "has not been judged since it was made or changed",
+                "the cluster judges a budget within seconds; one that stays as it is has to be made anew, or deleted",
+            ),
+        };
+        let keep = if budget.pods == 1 {
+            "its pod keeps".to_owned()
+        } else {
+            format!("its {} pods keep", budget.pods)
         };
         found.block(entry_with_hint(
             Code::DisruptionBudgetBlocks,
             Who::Tenant,
-            format!(
-                "PodDisruptionBudget {} {why}: its {} pods keep nodes from being drained",
-                budget.name, budget.pods
-            ),
-            "run one replica more than the budget asks for, or let it allow one disruption",
+            format!("PodDisruptionBudget {} {why}: {keep} nodes from being drained", budget.name),
+            hint,
         ));
     }
     for webhook in inside.webhooks.iter().filter(|webhook| !webhook.answers) {
