@@ -1,20 +1,24 @@
 //! From the SDK's types to fleet's. A field that EKS must send and did not makes the whole part unreadable:
 //! nothing is guessed.
 
+mod insight;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use aws_sdk_eks::types as sdk;
 use fleet_api::{
     KubernetesVersion,
     eks::{
-        AddonOffer, EksAccessEntry, EksAddon, EksCluster, EksClusterStatus, EksInsight, EksNodegroup,
-        EksPodIdentity, EksUpdate, EksUpdateStatus, EksVersionOffer, HealthIssue, Part, PartStatus,
-        PolicyAssociation, SupportStatus,
+        AddonOffer, EksAccessEntry, EksAddon, EksCluster, EksClusterStatus, EksNodegroup, EksPodIdentity,
+        EksUpdate, EksUpdateStatus, EksVersionOffer, HealthIssue, Part, PartStatus, PolicyAssociation,
+        SupportStatus,
     },
     text::Day,
     v1alpha1::{AutoMode, EksLogType, NodeScaling, NodeTaint, SupportType, TaintEffect},
 };
 use jiff::Timestamp;
+
+pub(crate) use self::insight::insight;
 
 /// What is missing or unreadable in an answer.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -388,23 +392,6 @@ pub(crate) fn addon_offers(from: &[sdk::AddonVersionInfo]) -> Vec<AddonOffer> {
             })
         })
         .collect()
-}
-
-pub(crate) fn insight(from: &sdk::InsightSummary, recommendation: Option<&str>) -> Read<EksInsight> {
-    let status = from.insight_status.as_ref().ok_or_else(|| Unreadable::without("insightStatus"))?;
-    let reason = status.reason.clone().unwrap_or_default();
-    Ok(EksInsight {
-        id: required(from.id.as_ref(), "id")?,
-        name: from.name.clone().unwrap_or_default(),
-        category: from.category.as_ref().map(|category| category.as_str().to_owned()).unwrap_or_default(),
-        status: status.status.as_ref().map_or("UNKNOWN", sdk::InsightStatusValue::as_str).to_owned(),
-        kubernetes_version: from.kubernetes_version.as_deref().map(version).transpose()?,
-        refreshed_at: from.last_refresh_time.as_ref().and_then(time),
-        message: match recommendation {
-            Some(recommendation) => format!("{reason} {recommendation}").trim().to_owned(),
-            None => reason,
-        },
-    })
 }
 
 #[cfg(test)]

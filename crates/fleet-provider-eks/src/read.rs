@@ -271,7 +271,7 @@ pub(crate) async fn addon_offers(session: &Session, addon: &str) -> Read<Vec<Add
     Ok(offers)
 }
 
-/// The insights. Those that do not pass come with what EKS recommends.
+/// The insights. Those that do not pass come with what they name, and what EKS recommends.
 pub(crate) async fn insights(session: &Session, cluster: &str) -> Read<Vec<EksInsight>> {
     let request = session.eks.list_insights().cluster_name(cluster);
     let found = all_pages!(session, "ListInsights", request, insights);
@@ -283,17 +283,14 @@ async fn insight(session: &Session, cluster: &str, summary: &sdk::InsightSummary
         .insight_status
         .as_ref()
         .is_some_and(|status| status.status == Some(sdk::InsightStatusValue::Passing));
-    let recommendation = match &summary.id {
+    let details = match &summary.id {
         Some(id) if !passes => {
             let send = session.eks.describe_insight().cluster_name(cluster).id(id).send();
-            described(session, "DescribeInsight", send)
-                .await?
-                .and_then(|answer| answer.insight)
-                .and_then(|insight| insight.recommendation)
+            described(session, "DescribeInsight", send).await?.and_then(|answer| answer.insight)
         }
         _ => None,
     };
-    converted("ListInsights", convert::insight(summary, recommendation.as_deref()))
+    converted("ListInsights", convert::insight(summary, details.as_ref()))
 }
 
 pub(crate) async fn subnets(session: &Session, ids: impl Iterator<Item = &String>) -> Read<Vec<EksSubnet>> {

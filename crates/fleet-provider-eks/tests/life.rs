@@ -61,6 +61,29 @@ async fn the_calendar_has_every_minor_of_the_region_oldest_first_with_its_dates(
 }
 
 #[tokio::test]
+async fn an_insight_that_does_not_pass_comes_with_what_it_names() {
+    let stage = Stage::new().await;
+    stage.active().await;
+    let old = "/apis/flowcontrol.apiserver.k8s.io/v1beta3/flowschemas";
+    let found = json!({
+        "id": "deprecated", "name": "Deprecated APIs", "category": "UPGRADE_READINESS", "kubernetesVersion": "1.36",
+        "lastRefreshTime": 0, "lastTransitionTime": 0, "description": "", "recommendation": "Move to the new API.",
+        "insightStatus": { "status": "ERROR", "reason": "Deprecated API usage detected." },
+        "resources": [{ "insightStatus": { "status": "ERROR" }, "kubernetesResourceUri": format!("{old}/mine") }],
+        "categorySpecificSummary": { "deprecationDetails": [
+            { "usage": old, "clientStats": [{ "userAgent": "kubectl/v1.29.0" }] }] },
+    });
+    stage.control(&format!("/_emulator/insights/{}", stage.target.cluster_name), &found).await;
+    let seen = stage.observe(&Focus { readiness: true, ..Focus::default() }).await;
+    let insight = seen.insights.present().unwrap().iter().find(|insight| insight.id == "deprecated").unwrap();
+    assert_eq!(insight.resources, [format!("{old}/mine")]);
+    assert_eq!(
+        (insight.deprecated[0].usage.as_str(), &insight.deprecated[0].clients[..]),
+        (old, &["kubectl/v1.29.0".to_owned()][..])
+    );
+}
+
+#[tokio::test]
 async fn add_ons_and_nodes_come_up_and_move_to_the_next_minor() {
     let stage = Stage::new().await;
     let target = &stage.target;

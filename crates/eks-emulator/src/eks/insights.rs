@@ -87,6 +87,7 @@ fn insight(
         insight_status: InsightStatus { status: finding.level, reason: finding.reason },
         recommendation: finding.recommendation,
         resources: finding.resources,
+        category_specific_summary: None,
     }
 }
 
@@ -203,10 +204,11 @@ pub(super) fn list(call: &mut Call<'_>, input: &Input) -> Answer {
     let items: Vec<(String, Value)> = insights
         .map(|insight| {
             let mut summary = json!(insight);
-            // Source: model (InsightSummary has neither).
+            // Source: model (InsightSummary has none of them).
             if let Some(members) = summary.as_object_mut() {
                 members.remove("recommendation");
                 members.remove("resources");
+                members.remove("categorySpecificSummary");
             }
             (insight.id, summary)
         })

@@ -31,6 +31,9 @@ pub struct Insight {
     /// What is affected: each `{insightStatus, kubernetesResourceUri, arn}`.
     #[serde(default)]
     pub resources: Vec<Value>,
+    /// What only a finding of its category has, such as `{deprecationDetails: [{usage, replacedWith, clientStats}]}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category_specific_summary: Option<Value>,
 }
 
 /// What an insight is about.

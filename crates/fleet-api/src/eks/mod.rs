@@ -13,9 +13,9 @@ pub use action::{
 };
 pub use focus::Focus;
 pub use observation::{
-    AddonOffer, EksAccessEntry, EksAddon, EksCluster, EksClusterStatus, EksInsight, EksLaunchTemplate,
-    EksNodegroup, EksObservation, EksPodIdentity, EksSubnet, EksUpdate, EksUpdateStatus, EksVersionOffer,
-    HealthIssue, Leftover, PartStatus, PolicyAssociation, SupportStatus,
+    AddonOffer, DeprecatedUse, EksAccessEntry, EksAddon, EksCluster, EksClusterStatus, EksInsight,
+    EksLaunchTemplate, EksNodegroup, EksObservation, EksPodIdentity, EksSubnet, EksUpdate, EksUpdateStatus,
+    EksVersionOffer, HealthIssue, Leftover, PartStatus, PolicyAssociation, SupportStatus,
 };
 pub use part::{Part, PartError};
 pub use target::ClusterTarget;

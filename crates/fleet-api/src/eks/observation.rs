@@ -400,6 +400,26 @@ pub struct EksInsight {
     pub refreshed_at: Option<Timestamp>,
     /// The reason, and what EKS recommends.
     pub message: String,
+    /// What it names: objects by their path in the API server, and what is not in there by its ARN.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<String>,
+    /// The APIs that are asked for and go away with the minor.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub deprecated: Vec<DeprecatedUse>,
+}
+
+/// An API that is asked for and goes away.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DeprecatedUse {
+    /// The path of the API.
+    pub usage: String,
+    /// The path of the API that takes its place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaced_with: Option<String>,
+    /// What those who ask for it call themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub clients: Vec<String>,
 }
 
 /// Something that is still there after the cluster is gone.

@@ -13,6 +13,7 @@ mod delete;
 mod disturbs;
 mod draft;
 mod flight;
+mod insight;
 mod intent;
 mod memory;
 mod nodes;

@@ -11,7 +11,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::{
     addons,
     draft::{Draft, Proposal, Topic, eks, rounded},
-    version,
+    insight, version,
 };
 use crate::{
     moves,
@@ -184,7 +184,7 @@ fn insights_allow(draft: &mut Draft<'_>, target: KubernetesVersion) -> bool {
         return false;
     }
     for insight in &in_the_way {
-        let told = format!("EKS insight `{}` is {}: {}", insight.name, insight.status, insight.message);
+        let told = format!("{} ({})", insight::told(insight), insight.status);
         let hint = "put right what the insight names; EKS does not roll back before it passes";
         draft.block(Topic::VERSION, entry_with_hint(Code::RollbackInsight, Who::Operator, told, hint));
     }

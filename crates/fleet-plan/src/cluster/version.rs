@@ -12,7 +12,7 @@ use jiff::{SignedDuration, tz::TimeZone};
 use super::{
     addons,
     draft::{Draft, Proposal, Standing, Topic, eks, rounded},
-    rollback,
+    insight, rollback,
 };
 use crate::{
     moves,
@@ -283,15 +283,10 @@ fn insights_allow(
             }
             "ERROR" => {
                 clear = false;
-                draft.block(
-                    Topic::VERSION,
-                    entry_with_hint(
-                        Code::UpgradeInsight,
-                        Who::Tenant,
-                        format!("EKS insight `{}`: {}", insight.name, insight.message),
-                        "remove what the insight names; EKS looks again within a day",
-                    ),
-                );
+                // Looked at in advance, nothing was given up yet.
+                let retry = moves::retry(draft.cluster).filter(|_| when == When::Now);
+                let (told, remedy) = (insight::told(insight), insight::remedy(insight, retry));
+                draft.block(Topic::VERSION, entry_with_hint(Code::UpgradeInsight, Who::Tenant, told, remedy));
             }
             "PASSING" | "WARNING" if !stale => {}
             _ => {

@@ -64,6 +64,8 @@ fn insight(status: &str, refreshed_at: Option<Timestamp>) -> EksInsight {
         kubernetes_version: Some(minor(36)),
         refreshed_at,
         message: "flowcontrol v1beta3 is still called".to_owned(),
+        resources: Vec::new(),
+        deprecated: Vec::new(),
     }
 }
 
@@ -90,6 +92,11 @@ fn an_insight_that_finds_an_error_holds_the_upgrade_and_the_tenant_can_act() {
     let (message, who) = held(&with_insight(|one, _| one.status = "ERROR".to_owned()), "UpgradeInsight");
     assert!(message.contains("flowcontrol v1beta3"), "{message}");
     assert_eq!(who, "tenant");
+    let named = with_insight(|one, _| {
+        one.status = "ERROR".to_owned();
+        one.resources = vec!["/apis/flowcontrol.apiserver.k8s.io/v1beta3/flowschemas/mine".to_owned()];
+    });
+    assert!(held(&named, "UpgradeInsight").0.contains("flowschemas/mine"));
     // Even an old error is an error.
     let old = with_insight(|one, now| {
         one.status = "ERROR".to_owned();

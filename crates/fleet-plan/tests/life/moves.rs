@@ -271,6 +271,8 @@ fn an_insight_about_rollbacks_blocks_at_error_and_at_unknown_and_an_old_one_is_l
         // Later than any clock of these tests, or never.
         refreshed_at: fresh.then_some("2027-01-01T00:00:00Z".parse().unwrap()),
         message: "1 node group is outside of the skew".to_owned(),
+        resources: Vec::new(),
+        deprecated: Vec::new(),
     };
     let goes = "update-version";
     let table = [

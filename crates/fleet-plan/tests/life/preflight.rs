@@ -92,6 +92,8 @@ impl Case {
             kubernetes_version: "1.36".parse().ok(),
             refreshed_at: refreshed.then(|| self.hub.clock.now()),
             message: "flowschemas v1beta3 are read by kube-state-metrics".to_owned(),
+            resources: Vec::new(),
+            deprecated: Vec::new(),
         }]);
     }
 
