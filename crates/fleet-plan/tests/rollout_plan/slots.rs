@@ -1,5 +1,6 @@
 //! Slots: inside windows, outside freezes, in the order of the waves.
 
+use fleet_api::v1alpha1::EksClass;
 use fleet_plan::{
     rollout::plan::{RolloutPlan, chain},
     windows::{Permission, permission},
@@ -74,12 +75,9 @@ fn a_move_is_not_begun_in_the_rest_of_a_window_when_a_whole_one_is_long_enough()
     assert!(plan.members[0].moved_at > at("2026-11-26T22:00:00Z"));
 }
 
-#[test]
-fn nodes_that_are_held_back_follow_in_a_window_of_their_own() {
-    let mut world = World::new("2026-11-24T14:00:00Z");
-    world.tenant("acme", "all", "1.35", &windows("UTC", &["Tue", "Thu"], "22:00", "4h"));
-    world.clusters[0].spec.eks = Some(
-        serde_json::from_value(json!({
+/// A class with one group of nodes.
+fn with_workers() -> EksClass {
+    serde_json::from_value(json!({
             "account": "111122223333", "region": "eu-central-1", "roleArn": "arn:aws:iam::111122223333:role/f",
             "clusterRoleArn": "arn:aws:iam::111122223333:role/c", "network": {"subnetIds": ["subnet-1", "subnet-2"]},
             "nodeGroups": [{
@@ -87,8 +85,14 @@ fn nodes_that_are_held_back_follow_in_a_window_of_their_own() {
                 "nodeRoleArn": "arn:aws:iam::111122223333:role/n",
             }],
         }))
-        .unwrap(),
-    );
+    .unwrap()
+}
+
+#[test]
+fn nodes_that_are_held_back_follow_in_a_window_of_their_own() {
+    let mut world = World::new("2026-11-24T14:00:00Z");
+    world.tenant("acme", "all", "1.35", &windows("UTC", &["Tue", "Thu"], "22:00", "4h"));
+    world.clusters[0].spec.eks = Some(with_workers());
     let mut rollout = by_ring(&["all"]);
     rollout.hold_nodes = Some("48h".parse().unwrap());
     let plan = world.plan(&rollout).unwrap();
@@ -156,6 +160,25 @@ fn a_target_three_minors_away_is_a_chain_of_three_rollouts() {
     assert_eq!(plans[0].at_target, ["globex"]);
     assert_eq!(plans[2].hop.unwrap().number, 3);
     assert!(plans.iter().all(RolloutPlan::is_intact));
+}
+
+#[test]
+fn a_hop_of_a_chain_begins_when_the_nodes_have_followed_that_the_hop_before_holds_back() {
+    let mut world = World::new("2026-11-24T14:00:00Z");
+    world.tenant("acme", "all", "1.35", &windows("UTC", &["Tue", "Thu"], "22:00", "4h"));
+    world.clusters[0].spec.eks = Some(with_workers());
+    let mut rollout = by_ring(&["all"]);
+    rollout.hold_nodes = Some("72h".parse().unwrap());
+    let plans = chain(&world.input(&rollout), version("1.37")).unwrap();
+    assert_eq!(plans[0].members[0].nodes_from, Some(at("2026-12-01T22:00:00Z")));
+    // The nodes take 16 minutes, and the control plane and its add-ons fit into what is then left of the window.
+    assert_eq!(slot_of(&plans[1], "acme"), "2026-12-01T22:16:00Z");
+    let note = plans[1].notes.last().unwrap();
+    assert!(note.contains("each member after its nodes have followed there"), "{note}");
+    // The minimum gap is counted from the nodes.
+    world.clusters[0].spec.maintenance.as_mut().unwrap().min_gap = Some("24h".parse().unwrap());
+    let plans = chain(&world.input(&rollout), version("1.37")).unwrap();
+    assert_eq!(slot_of(&plans[1], "acme"), "2026-12-03T22:00:00Z");
 }
 
 #[test]

@@ -33,6 +33,8 @@ pub(super) struct Candidate<'a> {
     pub(super) addons: usize,
     /// When it may be disturbed, freezes of the fleet included.
     pub(super) maintenance: Option<&'a Maintenance>,
+    /// When its nodes have followed that the hop before of a chain holds back.
+    pub(super) not_before: Option<Timestamp>,
     /// When a change last disturbed it: a minimum gap is counted from there.
     pub(super) last_change: Option<Timestamp>,
     /// What has failed in it, and waits for somebody.
@@ -116,6 +118,7 @@ fn candidate<'a>(
     let eks = cluster.and_then(|cluster| cluster.spec.eks.as_ref());
     let ready = status.and_then(|status| conditions::get(&status.conditions, conditions::READY));
     let generation = |generation: Option<i64>| generation.unwrap_or_default();
+    let nodes = input.part.and_then(|part| part.nodes.get(name).copied());
     Candidate {
         tenant: name,
         cluster: cluster.and_then(|cluster| cluster.metadata.name.as_deref()).unwrap_or_default(),
@@ -130,9 +133,11 @@ fn candidate<'a>(
         eks,
         addons: status.map_or(0, |status| status.versions.addons.len()).max(addons_of(eks).len()),
         maintenance: cluster.and_then(|cluster| cluster.spec.maintenance.as_ref()),
+        not_before: nodes,
         last_change: status
             .and_then(|status| status.versions.last_disrupted_at())
-            .max(input.part.and_then(|part| part.last)),
+            .max(input.part.and_then(|part| part.last))
+            .max(nodes),
         failing: status.and_then(|status| status.failures.first()).map(|failure| {
             format!("step {} of it has failed: {} {}", failure.step, failure.code, failure.message)
         }),
@@ -175,7 +180,7 @@ pub(super) fn addons_of(eks: Option<&EksClass>) -> BTreeSet<&str> {
     names
 }
 
-fn errand(target: &RolloutTarget, cluster: Option<&TenantCluster>, part: Option<Part>) -> Errand {
+fn errand(target: &RolloutTarget, cluster: Option<&TenantCluster>, part: Option<Part<'_>>) -> Errand {
     let Some(cluster) = cluster else { return Errand::Unknown("it has no cluster yet") };
     if cluster.metadata.deletion_timestamp.is_some() {
         return Errand::Unknown("its cluster is being deleted");

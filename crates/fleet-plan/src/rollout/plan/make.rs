@@ -76,6 +76,7 @@ fn tasks<'a>(input: &Input<'_>, candidates: &'a [Candidate<'a>]) -> Vec<WaveTask
             wanted: work.wanted(times.as_deref(), input.now),
             work,
             times,
+            not_before: candidate.not_before,
             last_change: candidate.last_change,
             deadlines: support
                 .map(|at| Deadline { at, of: DeadlineOf::Support })
@@ -112,10 +113,10 @@ fn tasks<'a>(input: &Input<'_>, candidates: &'a [Candidate<'a>]) -> Vec<WaveTask
 
 /// The maintenance times that were met, by what they say: hundreds of tenants have the same.
 #[derive(Default)]
-struct Shared<'a>(BTreeMap<String, Rc<Timeline<'a>>>);
+pub(super) struct Shared<'a>(BTreeMap<String, Rc<Timeline<'a>>>);
 
 impl<'a> Shared<'a> {
-    fn times(
+    pub(super) fn times(
         &mut self,
         maintenance: &'a Maintenance,
         from: Timestamp,
@@ -251,7 +252,8 @@ fn member(
         moved_at: slot.course.arrived,
         ends_at: slot.ends,
         nodes_from: (input.strategy.hold_nodes)
-            .and_then(|hold| task.work.nodes_from(task.times.as_deref(), slot.course.arrived, hold.0)),
+            .and_then(|hold| task.work.nodes(task.times.as_deref(), slot.course.arrived, hold.0))
+            .map(|nodes| nodes.from),
         support_days: days_left(input, from),
         extra_per_day: extra_per_day(input, candidate),
         rollback: rollback(input, candidate, task, slot, from),

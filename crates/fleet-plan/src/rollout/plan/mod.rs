@@ -70,20 +70,22 @@ pub struct Input<'a> {
     /// By when every member has to have succeeded.
     pub by: Option<Timestamp>,
     /// Which part of a chain it is.
-    pub part: Option<Part>,
+    pub part: Option<Part<'a>>,
     /// The moment at which the plan is made.
     pub now: Timestamp,
 }
 
 /// A part of a chain of rollouts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Part {
+pub struct Part<'a> {
     /// The minor that the hops before bring every member to.
     pub from: KubernetesVersion,
     /// Where the chain ends: members between the hop and it have nothing to do in the hop.
     pub to: KubernetesVersion,
     /// When the hop before is expected to end: minimum gaps are counted from there.
     pub last: Option<Timestamp>,
+    /// When the nodes of each tenant have followed that the hops before hold back: it begins no earlier.
+    pub nodes: &'a BTreeMap<String, Timestamp>,
 }
 
 /// Why there is no plan. There is at least one of the two.

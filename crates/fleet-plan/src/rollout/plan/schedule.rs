@@ -42,6 +42,8 @@ pub(super) struct Task<'a> {
     pub(super) wanted: i64,
     /// When it may be disturbed; `None` at any time. Members with the same times share them.
     pub(super) times: Option<Rc<Timeline<'a>>>,
+    /// When the hop before of a chain is over for it.
+    pub(super) not_before: Option<Timestamp>,
     /// When a change last disturbed it.
     pub(super) last_change: Option<Timestamp>,
     pub(super) deadlines: Vec<Deadline>,
@@ -183,9 +185,14 @@ pub(super) fn run_wave(
         _ => wave.tasks.get(task).and_then(|task| task.last_change),
     };
     let ask = |task: usize, at: Timestamp| {
-        let minutes = wave.tasks.get(task).map(|task| task.wanted).unwrap_or_default();
+        let (minutes, not_before) =
+            wave.tasks.get(task).map(|task| (task.wanted, task.not_before)).unwrap_or_default();
         let change = Change::Begins { last: last_change_of(task) };
-        times_of(task).map_or(Begin::Now(None), |times| times.ask(change, at, minutes))
+        let from = not_before.map_or(at, |moment| moment.max(at));
+        match times_of(task).map_or(Begin::Now(None), |times| times.ask(change, from, minutes)) {
+            Begin::Now(_) if from > at => Begin::Later(Some(from)),
+            answer => answer,
+        }
     };
     let slots = fill(&wave.tasks, &ask, &times_of, opens, lanes, soak, horizon);
     let last = |of: fn(&Slot) -> Timestamp| slots.iter().flatten().map(of).fold(opens, Ord::max);

@@ -41,6 +41,14 @@ pub(super) struct Course {
     pub(super) arrived: Timestamp,
 }
 
+/// When nodes that were held back move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct NodesFollow {
+    pub(super) from: Timestamp,
+    /// When the last of them has arrived.
+    pub(super) until: Timestamp,
+}
+
 impl Work {
     pub(super) fn of(
         target: &RolloutTarget,
@@ -99,20 +107,23 @@ impl Work {
         self.steps.iter().copied().max().unwrap_or_default()
     }
 
-    /// When its nodes begin to follow that are held back for so many minutes after everything else has arrived: their first
-    /// group waits for a window that it fits into. `None` when none are held, and when no window will do.
-    pub(super) fn nodes_from(
+    /// When its nodes begin to follow that are held back for so many minutes after everything else has arrived, and when
+    /// they have followed: each group waits for a window that it fits into. `None` when none are held, and when no window
+    /// will do.
+    pub(super) fn nodes(
         &self,
         times: Option<&Timeline<'_>>,
         arrived: Timestamp,
         hold: i64,
-    ) -> Option<Timestamp> {
-        let first = self.held.first()?;
-        let free = later(arrived, hold)?;
-        match times.map(|times| times.ask(Change::GoesOn, free, *first)) {
-            None | Some(Begin::Now(_)) => Some(free),
-            Some(Begin::Later(at)) => at,
+    ) -> Option<NodesFollow> {
+        let mut begin = None;
+        let mut at = later(arrived, hold)?;
+        for group in &self.held {
+            let start = start_of(times, at, *group)?;
+            begin = begin.or(Some(start));
+            at = later(start, *group)?;
         }
+        begin.map(|from| NodesFollow { from, until: at })
     }
 
     /// When the last step begins if none waits, in minutes after the first.
@@ -158,13 +169,17 @@ impl Work {
         }
         let mut at = first;
         for step in self.steps.iter().skip(1) {
-            let start = match times.ask(Change::GoesOn, at, *step) {
-                Begin::Now(_) => at,
-                Begin::Later(start) => start?,
-            };
-            at = later(start, *step)?;
+            at = later(start_of(Some(times), at, *step)?, *step)?;
         }
         Some(Course { first, arrived: at })
+    }
+}
+
+/// When a step of a move that has begun may begin, from a moment on; `None` when no window will do.
+fn start_of(times: Option<&Timeline<'_>>, at: Timestamp, minutes: i64) -> Option<Timestamp> {
+    match times.map(|times| times.ask(Change::GoesOn, at, minutes)) {
+        None | Some(Begin::Now(_)) => Some(at),
+        Some(Begin::Later(start)) => start,
     }
 }
 
