@@ -111,7 +111,10 @@ pub(super) fn taken(input: &Input<'_>, candidates: &[Candidate<'_>]) -> Vec<Prob
                     named(tenants.iter().copied()),
                     are(tenants.len())
                 ),
-                format!("wait for it, abort it with `fleet rollout abort {rollout}`, or skip them in it"),
+                // Also who has succeeded stays part of it, since all of it may yet be rolled back.
+                format!(
+                    "wait until it is over, or end it with `fleet rollout abort {rollout}`; who has not begun to move in it can be skipped there"
+                ),
             )
         })
         .collect()
