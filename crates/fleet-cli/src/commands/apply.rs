@@ -1,10 +1,6 @@
 //! `fleet apply`: check, plan, confirm, write, and wait if asked to.
 
-use std::{
-    fs,
-    io::{BufRead as _, IsTerminal as _},
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use fleet_api::labels;
 use fleet_exec::hub::{self as exec, ApplyOptions, Change as Effect, apply_all};
@@ -14,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{
+    confirm::confirmed,
     plan,
     wait::{Goal, wait},
 };
@@ -25,7 +22,7 @@ use crate::{
         Document, cut,
         plan::{Plan, brake_text, summary},
     },
-    printer::{self, Tone, table, toned},
+    printer::{Tone, table, toned},
     session::Session,
 };
 
@@ -68,7 +65,7 @@ pub(crate) async fn run(session: &Session, arguments: &ApplyArguments) -> Result
             return Err(braked(brake));
         }
         if !plan.diff.is_empty() && !yes {
-            confirmed()?;
+            confirmed("apply these changes?", "the changes have to be confirmed")?;
         }
         let (applied, failure) = carry_out(&hub, &plan, *force_conflicts).await;
         print(session, &applied, output.output)?;
@@ -95,23 +92,6 @@ fn braked(brake: &Brake) -> CliError {
     CliError::no(format!("{}; nothing was changed", brake_text(brake)))
         .hint("wait until earlier deletions are an hour old, delete in smaller groups, or one by one with `fleet delete TENANT`, which asks for each name")
         .hint("or raise `spec.brakes.maxDeletionsPerHour` of the Fleet, and apply that first without `--prune`")
-}
-
-fn confirmed() -> Result<()> {
-    if !std::io::stdin().is_terminal() {
-        return Err(CliError::usage("the changes have to be confirmed, and nobody can be asked here")
-            .hint("apply them with `--yes`"));
-    }
-    printer::ask("apply these changes? [y/N] ")?;
-    let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|error| CliError::remote("the answer cannot be read").because(error))?;
-    match answer.trim().to_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(CliError::no("nothing was changed: you did not say yes")),
-    }
 }
 
 /// Writes what differs, then deletes. Every failure is told; the first one decides how the command ends.

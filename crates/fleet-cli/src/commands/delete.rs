@@ -1,7 +1,5 @@
 //! `fleet delete TENANT`: says what will go, asks for the name, and leaves a receipt.
 
-use std::io::{BufRead as _, IsTerminal as _};
-
 use fleet_api::{
     labels,
     v1alpha1::{Tenant, TenantCluster},
@@ -10,6 +8,7 @@ use kube::api::{Api, DeleteParams, Patch, PatchParams, Preconditions};
 use serde::Serialize;
 
 use super::{
+    confirm::answered,
     receipt,
     wait::{Goal, wait},
 };
@@ -122,17 +121,11 @@ fn confirmed(name: &str, confirm: Option<&str>) -> Result<()> {
     if let Some(typed) = confirm {
         return if typed == name { Ok(()) } else { refused(typed) };
     }
-    if !std::io::stdin().is_terminal() {
-        return Err(CliError::usage("a deletion has to be confirmed, and nobody can be asked here")
-            .hint(format!("confirm with `--confirm {name}`")));
-    }
-    crate::printer::ask("type the name of the tenant to delete it: ")?;
-    let mut typed = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut typed)
-        .map_err(|error| CliError::remote("the answer cannot be read").because(error))?;
-    if typed.trim() == name { Ok(()) } else { refused(typed.trim()) }
+    let typed = answered("type the name of the tenant to delete it: ", || {
+        CliError::usage("a deletion has to be confirmed, and nobody can be asked here")
+            .hint(format!("confirm with `--confirm {name}`"))
+    })?;
+    if typed == name { Ok(()) } else { refused(&typed) }
 }
 
 async fn delete(hub: &Hub, name: &str, tenant: &Tenant) -> Result<()> {

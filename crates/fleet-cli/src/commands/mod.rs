@@ -3,6 +3,7 @@
 mod apply;
 mod calendar;
 mod completions;
+mod confirm;
 mod delete;
 mod describe;
 mod explain;

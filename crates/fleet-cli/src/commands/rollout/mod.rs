@@ -12,15 +12,13 @@ mod steer;
 pub(super) mod why;
 mod world;
 
-use std::io::{BufRead as _, IsTerminal as _};
-
 use approve::Vote;
 use members::Back;
 
+use super::confirm::confirmed;
 use crate::{
     cli::rollout::{OneRollout, RolloutCommand},
-    error::{CliError, Exit, Result},
-    printer,
+    error::{Exit, Result},
     session::Session,
 };
 
@@ -53,23 +51,5 @@ pub(crate) async fn run(session: &Session, command: RolloutCommand) -> Result<Ex
         }
         RolloutCommand::Why { tenant, output } => super::why::run(session, &tenant, output.output).await,
         RolloutCommand::History { output } => history::run(session, output.output).await,
-    }
-}
-
-/// Asks whoever sits at the terminal; `missing` says what cannot be done without an answer.
-fn confirmed(question: &str, missing: &str) -> Result<()> {
-    if !std::io::stdin().is_terminal() {
-        return Err(CliError::usage(format!("{missing}, and nobody can be asked here"))
-            .hint("confirm it with `--yes`"));
-    }
-    printer::ask(&format!("{question} [y/N] "))?;
-    let mut answer = String::new();
-    std::io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|error| CliError::remote("the answer cannot be read").because(error))?;
-    match answer.trim().to_lowercase().as_str() {
-        "y" | "yes" => Ok(()),
-        _ => Err(CliError::no("nothing was changed: you did not say yes")),
     }
 }
