@@ -159,25 +159,6 @@ impl From<Hold<'_>> for Closed {
     }
 }
 
-/// True when a window is open now and no freeze holds.
-pub fn is_open(maintenance: Option<&Maintenance>, now: Timestamp) -> Result<bool, UnknownZone> {
-    Ok(matches!(permission_for(maintenance, Change::GoesOn, now, 0)?, Permission::Now { .. }))
-}
-
-/// How long the open window stays open; `None` when none is open, or when the tenant has no windows.
-pub fn time_left(
-    maintenance: Option<&Maintenance>,
-    now: Timestamp,
-) -> Result<Option<SignedDuration>, UnknownZone> {
-    match permission_for(maintenance, Change::GoesOn, now, 0)? {
-        Permission::Now { until: Some(until) }
-        | Permission::Later { why: Closed::PastLatestStart { until }, .. } => {
-            Ok(Some(now.duration_until(until)))
-        }
-        Permission::Now { until: None } | Permission::Later { .. } => Ok(None),
-    }
-}
-
 /// The zone in which a tenant's days and windows are read; UTC for a tenant without maintenance times.
 pub fn zone(maintenance: Option<&Maintenance>) -> Result<TimeZone, UnknownZone> {
     maintenance.map_or(Ok(TimeZone::UTC), layout::zone_of)

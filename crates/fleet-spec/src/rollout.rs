@@ -4,7 +4,6 @@ use fleet_api::v1alpha1::RolloutStrategy;
 
 use crate::{
     check::locate,
-    field_path::FieldPath,
     finding::{Code, Finding, Severity, any_error},
     input::about_file,
     load::Loaded,
@@ -101,16 +100,5 @@ impl RolloutFile<'_> {
         located.sort_by_key(|(source, at, finding)| (*source, at.line, at.column, finding.code));
         let located = located.into_iter().map(|(_, _, finding)| finding);
         self.loaded.findings.iter().cloned().chain(located).collect()
-    }
-
-    /// The finding of a rollout that is about none of its fields.
-    pub fn about_all(&self, code: Code, message: String, hint: Option<String>) -> Vec<Finding> {
-        self.located(vec![Problem {
-            severity: Severity::Error,
-            code,
-            path: FieldPath::name(),
-            message,
-            hint,
-        }])
     }
 }

@@ -8,7 +8,7 @@ use fleet_api::{
 };
 use fleet_plan::{
     cluster::{ClusterPlan, attention, begin, begins_update, note_outcome, plan},
-    windows,
+    windows::{self, Change, Permission},
 };
 use fleet_provider::{
     ClusterProvider as _, ErrorClass,
@@ -173,8 +173,9 @@ impl Hub {
         self.object.status = Some(status.clone());
         for step in &planned.steps {
             if step.disruptive {
-                let open = windows::is_open(self.object.spec.maintenance.as_ref(), now).unwrap();
-                self.expect(open, &format!("{} outside a window", step.id));
+                let maintenance = self.object.spec.maintenance.as_ref();
+                let open = windows::permission_for(maintenance, Change::GoesOn, now, 0).unwrap();
+                self.expect(matches!(open, Permission::Now { .. }), &format!("{} outside a window", step.id));
             }
             self.expect(
                 was_proven || step.id != "update-version",
