@@ -25,6 +25,7 @@ mod scene;
 mod summary;
 mod twist;
 mod view;
+mod waits;
 mod waves;
 
 pub use scene::expected_minutes;

@@ -1,7 +1,5 @@
 //! What the rollout's status says: phase, waves, counts, and why nothing moves.
 
-use std::collections::BTreeMap;
-
 use fleet_api::{
     conditions::{self, PASSED, PROGRESSING, Verdict, reason},
     v1alpha1::{MemberCounts, MemberState, ReportEntry, RolloutPhase, RolloutStatus, Run},
@@ -11,9 +9,10 @@ use jiff::Timestamp;
 use super::{
     Tick, World, amounts,
     back::Back,
-    begin::{Hold, Shut},
+    begin::Hold,
     ledger::{Book, Decided, Found},
-    scene::{Flaw, Member, Scene, minute, whole_seconds},
+    scene::{Flaw, Member, Scene, whole_seconds},
+    waits,
     waves::{self, WaveFacts},
 };
 use crate::report::{self, Code, Who, entry, entry_with_hint};
@@ -244,7 +243,7 @@ fn reasons(
             reasons.push(obstacle.clone());
         }
     }
-    held(scene, sum, &mut reasons);
+    waits::report(scene, sum, &mut reasons);
     let back = sum.decided.records.iter().filter(|record| record.state == MemberState::RollingBack).count();
     let counted = [
         (Code::RollingBack, i64::try_from(back).unwrap_or(i64::MAX), "moving back"),
@@ -313,67 +312,6 @@ fn of_wave(scene: &Scene<'_>, wave: &WaveFacts<'_>, reasons: &mut Vec<ReportEntr
         let message =
             if more == 0 { first.clone() } else { format!("{first}, and {more} more do not count") };
         reasons.push(entry(Code::VotesVoid, Who::Operator, message));
-    }
-}
-
-/// What members wait for: one entry for each kind of wait, with how many they are and when it goes on.
-fn held(scene: &Scene<'_>, sum: &Sum<'_, '_>, reasons: &mut Vec<ReportEntry>) {
-    let mut kinds: BTreeMap<Code, (usize, Option<Timestamp>, &str)> = BTreeMap::new();
-    for ((member, begin), record) in sum.found.members.iter().zip(sum.found.begins).zip(&sum.decided.records)
-    {
-        let waits = matches!(record.state, MemberState::Pending | MemberState::Preflight);
-        let Some(begin) = begin.as_ref().filter(|_| waits) else { continue };
-        let (code, at) = match begin {
-            Ok(()) => (Code::WaitingForTurn, None),
-            Err(Hold::Blocked) => (Code::MembersBlocked, None),
-            Err(Hold::Unseen) => (Code::MembersPreparing, None),
-            Err(Hold::Slot(at)) => (Code::WaitingForSlot, Some(*at)),
-            Err(Hold::NotYetLookedAt) => match member.bound(scene) {
-                Some(slot) => (Code::WaitingForSlot, Some(slot)),
-                // It waits for its wave, which is said once.
-                None => continue,
-            },
-            Err(Hold::Window(None, _)) => (Code::NoWindow, None),
-            Err(Hold::Window(at, Shut::Freeze)) => (Code::Frozen, *at),
-            Err(Hold::Window(at, Shut::PutOff)) => (Code::PutOff, *at),
-            Err(Hold::Window(at, Shut::TooSoon)) => (Code::TooSoon, *at),
-            Err(Hold::Window(at, Shut::Window)) => (Code::WaitingForWindow, *at),
-            // These are said once, of the rollout or the wave.
-            Err(Hold::NotRunning | Hold::EarlierWave | Hold::Stopped | Hold::Gate(_)) => continue,
-        };
-        let kind = kinds.entry(code).or_insert((0, None, member.name));
-        kind.0 += 1;
-        kind.1 = kind.1.into_iter().chain(at).min();
-    }
-    for (code, (number, at, first)) in kinds {
-        let goes_on = at.map(|at| format!("; the first goes on at {}", minute(at))).unwrap_or_default();
-        reasons.push(match code {
-            Code::MembersBlocked => entry_with_hint(
-                code,
-                Who::Operator,
-                format!("something stands in the way of {number}, such as {first}"),
-                "look at the blockers of the members, and remove them or skip the members",
-            ),
-            Code::NoWindow => entry_with_hint(
-                code,
-                Who::Operator,
-                format!("{number} have no window that will do, such as {first}"),
-                "give the tenants a window that is long enough, or skip the members",
-            ),
-            Code::WaitingForTurn => {
-                entry(code, Who::Nobody, format!("{number} wait for their turn, such as {first}"))
-            }
-            Code::MembersPreparing => {
-                entry(code, Who::Nobody, format!("{number} are being looked at, such as {first}"))
-            }
-            Code::WaitingForSlot => {
-                entry(code, Who::Nobody, format!("{number} wait for their slot{goes_on}"))
-            }
-            Code::Frozen => {
-                entry(code, Who::Nobody, format!("{number} wait for the end of a freeze{goes_on}"))
-            }
-            _ => entry(code, Who::Nobody, format!("{number} wait for their maintenance window{goes_on}")),
-        });
     }
 }
 

@@ -149,19 +149,23 @@ fn nobody_begins_within_the_minimum_gap_since_the_clusters_last_change_or_before
     };
     let gap = json!({"timeZone": "UTC", "minGap": "72h"});
     let put_off = json!({"timeZone": "UTC", "chosen": {"notBefore": "2026-11-27"}});
-    for (maintenance, change, expected, message) in [
+    for (maintenance, change, expected, message, code, sum) in [
         (
             &gap,
             "1.35",
             Preflight,
             "waits for the minimum gap since its last change, and goes on at 2026-11-27T00:00Z",
+            "TooSoon",
+            "1 wait for the minimum gap since their last change; the first goes on at 2026-11-27T00:00Z",
         ),
-        (&gap, "1.36", Upgrading, ""),
+        (&gap, "1.36", Upgrading, "", "", ""),
         (
             &put_off,
             "1.35",
             Preflight,
             "waits for the day until which changes were put off, and goes on at 2026-11-27T00:00Z",
+            "PutOff",
+            "1 wait for the day until which changes were put off; the first goes on at 2026-11-27T00:00Z",
         ),
     ] {
         let mut hub = one();
@@ -173,6 +177,7 @@ fn nobody_begins_within_the_minimum_gap_since_the_clusters_last_change_or_before
         assert_eq!(hub.state("a"), expected, "{change}");
         if !message.is_empty() {
             assert_eq!(hub.message("a"), message);
+            assert_eq!(hub.reason(code).message, sum);
         }
     }
 }
