@@ -114,6 +114,24 @@ impl Windows {
     }
 }
 
+/// Why nobody of the rollout ever begins again, whatever they wait for.
+const fn ended(run: Run) -> Option<&'static str> {
+    match run {
+        Run::Aborted => Some("does not begin any more: the rollout was aborted"),
+        Run::RollingBack => Some("does not begin any more: the rollout is rolled back"),
+        Run::Planned | Run::Running | Run::Paused => None,
+    }
+}
+
+/// Says in the record of a member that waits that it waits for nothing any more, when that is so.
+pub(super) fn tell_the_end(scene: &Scene<'_>, status: &mut RolloutMemberStatus) -> bool {
+    let Some(why) = ended(scene.run()) else { return false };
+    status.not_before = None;
+    status.blockers.clear();
+    why.clone_into(&mut status.message);
+    true
+}
+
 /// Judges a member that waits, and writes into `status` what people should know. `Ok` when nothing but the number of
 /// members that may move at once stands between it and its move.
 pub(super) fn judge(
@@ -125,6 +143,9 @@ pub(super) fn judge(
 ) -> Result<(), Hold> {
     let blockers = blockers(scene, member);
     let held = hold(scene, member, waves, windows, &blockers);
+    if held == Err(Hold::NotRunning) && tell_the_end(scene, status) {
+        return held;
+    }
     status.not_before = match &held {
         Err(Hold::Window(Some(opening), _)) => Some(Time(*opening)),
         _ => member.bound(scene).filter(|slot| scene.now < *slot).map(Time),

@@ -48,8 +48,12 @@ pub(super) fn tick(world: &World<'_>, twist: Twist) -> Tick {
         .map(|(member, next)| {
             let waits = |state| matches!(state, MemberState::Pending | MemberState::Preflight);
             let stays = waits(member.state()) && waits(next.status.state) && next.wish.is_none();
-            (stays && sound && member.flaw.is_none())
-                .then(|| begin::judge(&scene, member, &waves, &mut windows, &mut next.status))
+            if stays && (!sound || member.flaw.is_some()) {
+                // That a rollout contradicts itself is why people abort it, and the end is told all the same.
+                begin::tell_the_end(&scene, &mut next.status);
+                return None;
+            }
+            stays.then(|| begin::judge(&scene, member, &waves, &mut windows, &mut next.status))
         })
         .collect();
     let found = Found { members: &members, nexts: &nexts, begins: &begins, backs: &backs };
@@ -79,7 +83,8 @@ pub(super) fn tick(world: &World<'_>, twist: Twist) -> Tick {
     let sum = Sum { found: &found, waves, book: &book, decided: &decided };
     let summary = summary::summary(&scene, sum);
     let wake_at = if summary.at_rest {
-        None
+        // Words that did not fit into this tick are still to be written.
+        soon
     } else {
         let times = nexts.iter().filter_map(|next| next.wake);
         let slots =

@@ -60,6 +60,42 @@ fn an_abort_is_for_good() {
 }
 
 #[test]
+fn members_that_wait_are_told_when_a_rollout_has_ended() {
+    for (run, message) in [
+        (Run::Aborted, "does not begin any more: the rollout was aborted"),
+        (Run::RollingBack, "does not begin any more: the rollout is rolled back"),
+    ] {
+        for sound in [true, false] {
+            let mut hub = two();
+            hub.cluster("b").paused = true;
+            hub.settle();
+            assert_eq!(hub.members["b"].status.blockers.len(), 1);
+            hub.stored_plan = (!sound).then(|| "another".to_owned());
+            hub.run(run);
+            assert_eq!(hub.message("b"), message, "sound: {sound}");
+            assert!(hub.members["b"].status.blockers.is_empty(), "nothing is asked for in its name");
+        }
+    }
+}
+
+#[test]
+fn the_end_is_told_to_more_members_than_one_tick_has_words_for() {
+    let mut hub = rollout(json!([wave("w", json!({}))]));
+    for number in 0..250 {
+        hub.add("w", &format!("m{number:05}"));
+    }
+    hub.settle();
+    hub.spec.run = Run::Aborted;
+    for (told, goes_on) in [(100, true), (100, true), (50, false), (0, false)] {
+        let tick = hub.tick();
+        assert_eq!((tick.members.len(), tick.wake_at.is_some()), (told, goes_on));
+        hub.write(tick);
+        assert_eq!(hub.phase(), RolloutPhase::Aborted);
+    }
+    assert!(hub.message("m00249").contains("was aborted"));
+}
+
+#[test]
 fn a_rollout_that_is_being_deleted_begins_nothing() {
     let mut hub = two();
     hub.deleting = true;
