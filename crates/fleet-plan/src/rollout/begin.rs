@@ -246,7 +246,9 @@ fn blockers(scene: &Scene<'_>, member: &Member<'_>) -> Vec<ReportEntry> {
     }
     blockers.extend(unexpected_version(scene, member));
     if let Some(seen) = evidence::of(scene, member, MoveStage::Prepare) {
-        blockers.extend(seen.blockers.iter().cloned());
+        // Whoever looked at the cluster saw the pause as well: it is one thing that stands in the way, and said once.
+        let known = |entry: &&ReportEntry| cluster.paused && entry.code == Code::Paused.as_str();
+        blockers.extend(seen.blockers.iter().filter(|entry| !known(entry)).cloned());
     }
     report::settle(blockers)
 }

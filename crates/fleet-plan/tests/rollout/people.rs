@@ -1,6 +1,6 @@
 //! What people ask for: pause, abort, skip, retry; and plans that contradict themselves.
 
-use fleet_api::v1alpha1::{MemberState::*, MoveStage, RolloutPhase, Run};
+use fleet_api::v1alpha1::{MemberState::*, MoveStage, ReportEntry, RolloutPhase, Run};
 use serde_json::json;
 
 use super::hub::{Hub, hours, minutes, rollout, wave};
@@ -93,6 +93,24 @@ fn the_end_is_told_to_more_members_than_one_tick_has_words_for() {
         assert_eq!(hub.phase(), RolloutPhase::Aborted);
     }
     assert!(hub.message("m00249").contains("was aborted"));
+}
+
+#[test]
+fn a_paused_tenant_is_one_thing_that_stands_in_the_way() {
+    let mut hub = rollout(json!([wave("w", json!({}))])).with("w", &["a"]);
+    hub.settle();
+    hub.cluster("a").paused = true;
+    hub.see("a", |seen| {
+        seen.blockers = vec![ReportEntry {
+            code: "Paused".to_owned(),
+            message: "the tenant is paused".to_owned(),
+            who: "operator".to_owned(),
+            hint: Some("take the annotation from the tenant".to_owned()),
+        }];
+    });
+    hub.settle();
+    assert_eq!(hub.message("a"), "its tenant is paused");
+    assert_eq!(hub.members["a"].status.blockers.len(), 1);
 }
 
 #[test]
