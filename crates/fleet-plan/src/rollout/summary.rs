@@ -48,7 +48,7 @@ pub(super) fn summary(scene: &Scene<'_>, mut sum: Sum<'_, '_>) -> Summary {
     }
     let broken = broken(scene, sum.found.members);
     let phase = phase(scene, &sum, counts, !broken.is_empty());
-    let report = report::settle(reasons(scene, &sum, counts, broken));
+    let report = report::settle(reasons(scene, &sum, counts, phase, broken));
     let mut status = RolloutStatus {
         observed_generation: Some(scene.world.rollout.generation),
         phase,
@@ -195,9 +195,15 @@ fn reasons(
     scene: &Scene<'_>,
     sum: &Sum<'_, '_>,
     counts: MemberCounts,
+    phase: RolloutPhase,
     broken: Vec<ReportEntry>,
 ) -> Vec<ReportEntry> {
-    let mut reasons = broken;
+    // Whoever has aborted a rollout has done what these ask for.
+    let unless_aborted = |told: ReportEntry| ReportEntry {
+        hint: told.hint.filter(|_| scene.run() != Run::Aborted),
+        ..told
+    };
+    let mut reasons: Vec<ReportEntry> = broken.into_iter().map(unless_aborted).collect();
     match scene.run() {
         Run::Aborted => {
             reasons.push(entry(Code::RolloutAborted, Who::Nobody, "aborted: nothing begins any more"));
@@ -217,14 +223,21 @@ fn reasons(
         Run::Running | Run::RollingBack => {}
     }
     // What is missing is no failure of its wave, and no reason why it is out of reach.
+    let ends = phase.is_over() || matches!(scene.run(), Run::Aborted | Run::RollingBack);
     for wave in sum.waves.iter().filter(|_| sum.book.unseen == 0) {
-        of_wave(scene, wave, &mut reasons);
+        if ends {
+            at_the_end(scene, sum, wave, &mut reasons);
+        } else {
+            of_wave(scene, wave, &mut reasons);
+        }
+        silent(wave, &mut reasons);
     }
     if !sum.book.missing.is_empty() {
         let message =
             format!("records that are named by the ledger are gone: {}", sum.book.missing.join(", "));
         let hint = "abort the rollout: nothing shows what became of them";
-        reasons.push(entry_with_hint(Code::WaitingForMembers, Who::Operator, message, hint));
+        let told = entry_with_hint(Code::WaitingForMembers, Who::Operator, message, hint);
+        reasons.push(unless_aborted(told));
     } else if sum.book.unseen > 0 {
         let message = format!(
             "{} of {} members are not seen: nothing passes and nothing begins without them",
@@ -233,7 +246,8 @@ fn reasons(
         );
         let hint =
             "wait a moment, or start the same plan again; when somebody deleted members, abort the rollout";
-        reasons.push(entry_with_hint(Code::WaitingForMembers, Who::Operator, message, hint));
+        let told = entry_with_hint(Code::WaitingForMembers, Who::Operator, message, hint);
+        reasons.push(unless_aborted(told));
     } else if !sum.book.up_to_date {
         let message = "what was decided last is not yet seen in every member";
         reasons.push(entry(Code::WaitingForMembers, Who::Nobody, message));
@@ -257,6 +271,33 @@ fn reasons(
         }
     }
     reasons
+}
+
+/// What is left of a wave of which nothing begins any more: that it failed stops nothing, and holds nothing.
+fn at_the_end(scene: &Scene<'_>, sum: &Sum<'_, '_>, wave: &WaveFacts<'_>, reasons: &mut Vec<ReportEntry>) {
+    let name = &wave.spec.name;
+    let records = sum.found.members.iter().zip(&sum.decided.records);
+    let stuck = records
+        .filter(|(member, record)| {
+            let of_it = sum.waves.get(member.wave).is_some_and(|own| own.spec.name == *name);
+            of_it && record.state == MemberState::Failed && record.back_started_at.is_some()
+        })
+        .count();
+    let failed = wave.counts.failed;
+    if stuck > 0 && scene.run() == Run::RollingBack {
+        let message = format!("wave `{name}`: {stuck} could not go back, and {failed} failed in all");
+        let hint = "look at them, and let them be tried again by another `retry` of the members";
+        reasons.push(entry_with_hint(Code::MemberFailed, Who::Operator, message, hint));
+    } else if failed > 0 {
+        reasons.push(entry(Code::MemberFailed, Who::Operator, format!("wave `{name}`: {failed} failed")));
+    }
+}
+
+fn silent(wave: &WaveFacts<'_>, reasons: &mut Vec<ReportEntry>) {
+    if wave.offline > 0 {
+        let message = format!("wave `{}`: {} left because they are offline", wave.spec.name, wave.offline);
+        reasons.push(entry(Code::MemberOffline, Who::Operator, message));
+    }
 }
 
 fn of_wave(scene: &Scene<'_>, wave: &WaveFacts<'_>, reasons: &mut Vec<ReportEntry>) {
@@ -285,10 +326,6 @@ fn of_wave(scene: &Scene<'_>, wave: &WaveFacts<'_>, reasons: &mut Vec<ReportEntr
         );
         let hint = "retry members that failed, skip those that are not to count, or abort";
         reasons.push(entry_with_hint(Code::MinimumOutOfReach, Who::Operator, message, hint));
-    }
-    if wave.offline > 0 {
-        let message = format!("wave `{name}`: {} left because they are offline", wave.offline);
-        reasons.push(entry(Code::MemberOffline, Who::Operator, message));
     }
     let gate = wave.closed_before.as_ref().or(wave.closed_after.as_ref());
     let status = gate.and_then(|gate| wave.gates.iter().find(|status| status.name == *gate));

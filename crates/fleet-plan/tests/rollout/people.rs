@@ -96,6 +96,42 @@ fn the_end_is_told_to_more_members_than_one_tick_has_words_for() {
 }
 
 #[test]
+fn a_rollout_that_is_over_or_goes_back_asks_nobody_to_see_to_failures_that_stop_nothing() {
+    let mut hub = rollout(json!([wave("w", json!({"maxConcurrent": 2}))])).with("w", &["a", "b", "c"]);
+    hub.begin();
+    hub.get_stuck("a");
+    hub.succeed("b");
+    assert!(hub.reason("RolloutStopped").hint.is_some());
+    hub.run(Run::Aborted);
+    assert_eq!(hub.phase(), RolloutPhase::Aborted);
+    assert_eq!(hub.codes(), ["RolloutAborted", "MemberFailed"]);
+    assert_eq!(hub.reason("MemberFailed").message, "wave `w`: 1 failed");
+    hub.run(Run::RollingBack);
+    assert_eq!(hub.codes(), ["MemberFailed", "RollingBack"]);
+    // A way back that failed is one that somebody can try again.
+    hub.get_stuck("b");
+    assert_eq!((hub.states(), hub.phase()), (vec![Failed, Failed, Preflight], RolloutPhase::RolledBack));
+    let told = hub.reason("MemberFailed");
+    assert_eq!(told.message, "wave `w`: 1 could not go back, and 2 failed in all");
+    assert!(told.hint.as_ref().unwrap().contains("retry"));
+    hub.member_spec("b").retry = Some("1".to_owned());
+    hub.settle();
+    hub.succeed("b");
+    assert_eq!((hub.state("b"), hub.codes()), (RolledBack, vec!["MemberFailed"]));
+    assert_eq!(hub.reason("MemberFailed").hint, None);
+}
+
+#[test]
+fn an_abort_leaves_nothing_to_be_asked_for_by_what_the_rollout_was_aborted_for() {
+    let mut hub = two();
+    hub.stored_plan = Some("another".to_owned());
+    hub.settle();
+    assert!(hub.reason("RolloutBroken").hint.is_some());
+    hub.run(Run::Aborted);
+    assert_eq!(hub.reason("RolloutBroken").hint, None);
+}
+
+#[test]
 fn a_paused_tenant_is_one_thing_that_stands_in_the_way() {
     let mut hub = rollout(json!([wave("w", json!({}))])).with("w", &["a"]);
     hub.settle();
