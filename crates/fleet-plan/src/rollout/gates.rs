@@ -74,10 +74,10 @@ struct Answer {
 fn ask(scene: &Scene<'_>, gate: &Gate, since: Timestamp) -> Answer {
     if let Some(moment) = &gate.not_before {
         let open = moment.0 <= scene.now;
-        let message = if open { "its moment has come" } else { "waits for" };
+        let message = if open { "its moment has come:" } else { "not before" };
         return Answer {
             open,
-            message: format!("{message}: {}", minute(moment.0)),
+            message: format!("{message} {}", minute(moment.0)),
             wake: (!open).then_some(moment.0),
             ..Answer::default()
         };

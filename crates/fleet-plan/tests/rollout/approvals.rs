@@ -177,6 +177,8 @@ fn a_moment_holds_its_wave_and_a_clock_that_ran_ahead_has_not_let_it_go() {
     let mut hub = rollout(json!([wave("w", json!({"before": [gate]}))])).with("w", &["a"]);
     hub.begin();
     assert!(hub.message("a").contains("gate `go`"));
+    let told = &hub.reason("WaitingForGate").message;
+    assert_eq!(told, "wave `w` waits for gate `go`: not before 2026-11-25T00:00Z");
     hub.now = at("2026-11-25T00:00:01Z");
     hub.settle();
     hub.now = at("2026-11-24T20:00:00Z");
