@@ -126,7 +126,7 @@ pub(crate) fn moved(existing: Option<&TenantCluster>) -> Moved {
     let Some(existing) = existing else { return Moved::default() };
     let mut moved = existing.spec.moved.clone().unwrap_or_default();
     moved.back_to = held_back(existing);
-    let Some(wanted) = existing.spec.rollout.as_ref().filter(|wanted| has_arrived(existing, wanted)) else {
+    let Some(wanted) = existing.spec.rollout.as_ref().filter(|_| has_arrived(existing)) else {
         return moved;
     };
     if wanted.baseline.is_some() {
@@ -147,10 +147,12 @@ fn held_back(cluster: &TenantCluster) -> Option<KubernetesVersion> {
     last.or(before).filter(|back| goes_back || have.is_none_or(|have| have <= *back))
 }
 
-/// Whether the cluster was seen where a move wants it.
-fn has_arrived(cluster: &TenantCluster, wanted: &Move) -> bool {
+/// Whether the cluster was seen where its move wants it, nodes that are held apart: the end of their hold is not known
+/// before that, only the latest one.
+pub(crate) fn has_arrived(cluster: &TenantCluster) -> bool {
     let evidence = cluster.status.as_ref().and_then(|status| status.evidence.as_ref());
-    evidence.is_some_and(|seen| seen.move_id == wanted.id && seen.stage == wanted.stage && seen.arrived)
+    let seen = cluster.spec.rollout.as_ref().zip(evidence);
+    seen.is_some_and(|(wanted, seen)| seen.move_id == wanted.id && seen.stage == wanted.stage && seen.arrived)
 }
 
 /// Puts versions of add-ons over those of a list. Settings and roles that a choice leaves out stay as they are.
@@ -175,7 +177,7 @@ pub(crate) fn put_addons(addons: &mut Vec<AddonChoice>, choices: &[AddonChoice])
 pub(crate) fn back_to(cluster: &TenantCluster, have: KubernetesVersion) -> Option<KubernetesVersion> {
     let wanted = acting(&cluster.spec).filter(|wanted| wanted.stage == MoveStage::Back)?;
     let target = wanted.version.filter(|target| *target < have)?;
-    (!has_arrived(cluster, wanted)).then_some(target)
+    (!has_arrived(cluster)).then_some(target)
 }
 
 /// Until when the nodes of a cluster stay where they are, by a rollout; `None` when they move with it.
@@ -183,14 +185,6 @@ pub(crate) fn nodes_held(cluster: &TenantCluster, now: jiff::Timestamp) -> Optio
     let wanted = acting(&cluster.spec).filter(|wanted| wanted.stage == MoveStage::Go)?;
     wanted.version?;
     wanted.hold_nodes_until.as_ref().map(|until| until.0).filter(|until| now < *until)
-}
-
-/// Whether everything of a move that goes was seen to be there but nodes that are held: the end of their hold is not known
-/// before that, only the latest one.
-pub(crate) fn has_arrived(cluster: &TenantCluster) -> bool {
-    let evidence = cluster.status.as_ref().and_then(|status| status.evidence.as_ref());
-    let seen = acting(&cluster.spec).zip(evidence);
-    seen.is_some_and(|(wanted, seen)| seen.move_id == wanted.id && seen.stage == wanted.stage && seen.arrived)
 }
 
 /// The move of which a cluster is to be looked at for what would stand in its way.

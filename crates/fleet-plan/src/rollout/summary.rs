@@ -199,10 +199,8 @@ fn reasons(
     broken: Vec<ReportEntry>,
 ) -> Vec<ReportEntry> {
     // Whoever has aborted a rollout has done what these ask for.
-    let unless_aborted = |told: ReportEntry| ReportEntry {
-        hint: told.hint.filter(|_| scene.run() != Run::Aborted),
-        ..told
-    };
+    let unless_aborted =
+        |told: ReportEntry| ReportEntry { hint: told.hint.filter(|_| scene.run() != Run::Aborted), ..told };
     let mut reasons: Vec<ReportEntry> = broken.into_iter().map(unless_aborted).collect();
     match scene.run() {
         Run::Aborted => {
