@@ -137,6 +137,9 @@ fn a_tenant_of_another_rollout_that_is_not_over_is_no_member() {
     let found = refused(&world, &by_ring(&["first", "second"]));
     assert_eq!(found[0].0, Code::MemberTaken);
     assert_eq!(found[0].2, "acme is in rollout other, which is not over");
+    // Who has succeeded there can be skipped there no more.
+    let hint = world.plan(&by_ring(&["first", "second"])).unwrap_err().problems[0].hint.clone().unwrap();
+    assert!(hint.starts_with("wait until it is over, or end it with `fleet rollout abort other`"), "{hint}");
 }
 
 #[test]
