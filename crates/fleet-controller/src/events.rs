@@ -76,9 +76,12 @@ mod tests {
 
     use super::*;
 
+    /// What an API server was sent.
+    type Sent = Arc<Mutex<Vec<(Method, Value)>>>;
+
     /// An API server that stores whatever it is sent, and what it was sent.
-    fn server() -> (Client, Arc<Mutex<Vec<(Method, Value)>>>) {
-        let sent = Arc::new(Mutex::new(Vec::new()));
+    fn server() -> (Client, Sent) {
+        let sent = Sent::default();
         let log = Arc::clone(&sent);
         let service = tower::service_fn(move |request: Request<Body>| {
             let log = Arc::clone(&log);
