@@ -132,8 +132,10 @@ pub struct VersionSummary {
     pub support: BTreeMap<SupportState, usize>,
     /// How many are behind the minor that is wanted of them.
     pub behind: usize,
-    /// How many run a newer minor than is wanted of them.
+    /// How many run a newer minor than is wanted of them, and stay there.
     pub ahead: usize,
+    /// How many a rollout takes back to the minor that is wanted of them.
+    pub going_back: usize,
     /// USD that all control planes cost in one hour.
     pub per_hour: f64,
     /// USD of it that are paid in one hour for waiting in extended support.
@@ -210,7 +212,10 @@ pub struct TenantVersions {
     pub extra_per_month: f64,
     /// Parts that do not fit together, and what keeps the next minor away.
     pub findings: Vec<SkewFinding>,
-    /// For a cluster that is ahead of its spec: how its minor is adopted.
+    /// The rollout that takes it back to the wanted minor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub goes_back_by: Option<String>,
+    /// For a cluster that is ahead of its spec and that nothing takes back: how its minor is adopted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub adopt: Option<String>,
 }
@@ -318,8 +323,11 @@ pub fn tenant_versions(
         .as_ref()
         .and_then(|all| all.get(labels::ADOPT_VERSION))
         .is_some_and(|text| have.is_some_and(|have| *text == have.to_string()));
+    // What a rollout wants goes before what was composed, in either direction.
     let wanted = moves::wanted_version(spec);
-    let ahead = have.filter(|have| *have > wanted && !adopted);
+    let by = spec.rollout.as_ref().map(|by| by.rollout.clone());
+    let goes_back_by = by.filter(|_| have.is_some_and(|have| moves::back_to(cluster, have).is_some()));
+    let ahead = have.filter(|have| *have > wanted && !adopted && goes_back_by.is_none());
     let name = cluster.metadata.name.as_deref().unwrap_or_default();
     let baseline = &status.baseline;
     TenantVersions {
@@ -330,6 +338,7 @@ pub fn tenant_versions(
         region: spec.eks.as_ref().map(|eks| eks.region.clone()),
         control_plane: have,
         wanted,
+        goes_back_by,
         nodes: versions.nodes.clone(),
         addons: versions.addons.clone(),
         baseline: baseline.applied_revision.clone(),
@@ -457,7 +466,8 @@ fn summary(tenants: &[TenantVersions], costs: &Costs) -> VersionSummary {
         let Some(have) = tenant.control_plane else { continue };
         *sum.versions.entry(have.to_string()).or_default() += 1;
         sum.behind += usize::from(have < tenant.wanted);
-        sum.ahead += usize::from(have > tenant.wanted);
+        sum.ahead += usize::from(have > tenant.wanted && tenant.goes_back_by.is_none());
+        sum.going_back += usize::from(tenant.goes_back_by.is_some());
         paid += 1;
         late += u32::from(tenant.extra_per_hour > 0.0);
         let soon = tenant.support.days_of_standard.is_some_and(|days| (1..=COMING_DAYS).contains(&days));

@@ -211,6 +211,25 @@ fn a_cluster_ahead_of_its_spec_comes_with_the_command_that_adopts_it() {
 }
 
 #[test]
+fn nobody_is_told_to_adopt_what_a_rollout_moves() {
+    let under = |stage: &str, version: &str, want: &str| {
+        let by = json!({"rollout": "up", "rolloutUid": "r", "seq": 1, "id": "r-1", "stage": stage, "version": version});
+        let cluster = cluster("a", want, Some("1.36"), &json!({"spec": {"rollout": by}}));
+        let sum = of(std::slice::from_ref(&cluster)).summary;
+        (tenant_versions(&cluster, &offers(), &Costs::default(), now()), sum.ahead, sum.going_back)
+    };
+    let (back, ahead, going_back) = under("Back", "1.35", "1.35");
+    assert_eq!((back.adopt, back.goes_back_by.as_deref(), back.wanted), (None, Some("up"), minor(35)));
+    assert_eq!((ahead, going_back), (0, 1));
+    // It has arrived before its tenant was composed again.
+    let (gone, ahead, going_back) = under("Go", "1.36", "1.35");
+    assert_eq!((gone.adopt, gone.goes_back_by, gone.wanted), (None, None, minor(36)));
+    assert_eq!((ahead, going_back), (0, 0));
+    // A rollout that only looks moves nobody.
+    assert!(under("Prepare", "1.36", "1.35").0.adopt.is_some());
+}
+
+#[test]
 fn a_cluster_that_is_being_deleted_waits_for_nothing() {
     let going = json!({"metadata": {"deletionTimestamp": NOW}});
     assert_eq!(of(&[cluster("a", "1.36", Some("1.33"), &going)]).summary.clusters, 0);

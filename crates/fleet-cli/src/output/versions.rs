@@ -58,8 +58,12 @@ fn head(sum: &VersionSummary) -> String {
         .collect();
     let mut lines =
         vec![format!("{} {noun}: {}; support: {}", sum.clusters, versions.join(", "), support.join(", "))];
-    if sum.behind + sum.ahead > 0 {
-        lines.push(format!("{} behind what is wanted, {} ahead of it", sum.behind, sum.ahead));
+    if sum.behind + sum.ahead + sum.going_back > 0 {
+        let back = match sum.going_back {
+            0 => String::new(),
+            back => format!(", {back} on the way back to it"),
+        };
+        lines.push(format!("{} behind what is wanted, {} ahead of it{back}", sum.behind, sum.ahead));
     }
     let waiting = if sum.extra_per_hour > 0.0 {
         let text = format!(
@@ -135,10 +139,11 @@ fn row(tenant: &TenantVersions, wide: bool) -> Vec<String> {
         );
     } else {
         let first = tenant.findings.first().filter(|one| one.level != Level::Note);
-        row.push(match (first, &tenant.adopt) {
-            (Some(one), _) => toned(cut(&format!("{}: {}", one.part, one.message), 72), Tone::Bad),
-            (None, Some(_)) => toned("ahead of its spec", Tone::Busy),
-            (None, None) => String::new(),
+        row.push(match (first, &tenant.goes_back_by, &tenant.adopt) {
+            (Some(one), ..) => toned(cut(&format!("{}: {}", one.part, one.message), 72), Tone::Bad),
+            (None, Some(rollout), _) => toned(format!("goes back, by rollout {rollout}"), Tone::Busy),
+            (None, None, Some(_)) => toned("ahead of its spec", Tone::Busy),
+            (None, None, None) => String::new(),
         });
     }
     row
@@ -249,6 +254,18 @@ mod tests {
             "warning: channel stable in eu-central-1: EKS does not offer 1.37 yet, and the channel does from 2027-02-01 on",
         ];
         assert_eq!(text, expected.join("\n"));
+    }
+
+    #[test]
+    fn a_cluster_that_a_rollout_takes_back_is_not_to_be_adopted() {
+        let mut back = cluster("acme-payments", "1.35", "1.36", &json!([]));
+        let by = json!({"rollout": "up", "rolloutUid": "r", "seq": 1, "id": "r-1", "stage": "Back", "version": "1.35"});
+        back.spec.rollout = serde_json::from_value(by).unwrap();
+        let now = "2026-11-24T12:00:00Z".parse().unwrap();
+        let versions = fleet_versions(&[back], &[], &[], &Costs::default(), now);
+        let text = anstream::adapter::strip_str(&to_text(&versions, false)).to_string();
+        assert!(text.contains("0 behind what is wanted, 0 ahead of it, 1 on the way back to it"), "{text}");
+        assert!(text.ends_with("goes back, by rollout up"), "{text}");
     }
 
     #[test]
