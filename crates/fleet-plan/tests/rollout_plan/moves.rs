@@ -104,6 +104,22 @@ fn offers_and_roles_count_as_well() {
 }
 
 #[test]
+fn all_that_has_moved_is_named_at_once() {
+    let (mut world, plan) = planned();
+    world.clusters[0].status.as_mut().unwrap().versions.control_plane = Some(version("1.34"));
+    world.tenants[1].spec.kubernetes.version = Some(version("1.35"));
+    world.calendar.retain(|offer| offer.version != version("1.36"));
+    assert_eq!(
+        told(&world, &plan),
+        [
+            "acme is at 1.34, and was planned from 1.35",
+            "spec.target.kubernetes EKS does not offer 1.36",
+            "spec.members globex is pinned to 1.35, by `spec.kubernetes.version` of the Tenant",
+        ]
+    );
+}
+
+#[test]
 fn starting_makes_one_object_for_each_member_with_its_rollout_and_its_slot() {
     let (_, plan) = planned();
     let rollout = rollout_object(&plan, "jane", Run::Running);

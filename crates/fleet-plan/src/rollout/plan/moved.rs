@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use fleet_spec::Severity;
+use fleet_spec::{Code, Severity, rules::Problem};
 use serde::Serialize;
 
 use super::{
@@ -11,6 +11,18 @@ use super::{
     refuse,
 };
 use crate::windows::{self, Change, Permission};
+
+/// Problems that follow from where members are, of which each one that moved is told by itself.
+const TOLD_OF_MEMBERS: [Code; 8] = [
+    Code::MinorSkipped,
+    Code::VersionBelow,
+    Code::NothingToDo,
+    Code::MemberUnknown,
+    Code::MemberTaken,
+    Code::NoWave,
+    Code::TwoWaves,
+    Code::EmptyWave,
+];
 
 /// Something that is not as the plan found it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -48,13 +60,14 @@ pub fn moved(plan: &RolloutPlan, input: &Input<'_>) -> Vec<Moved> {
             say(candidate.tenant, "takes part now, and the plan has no slot for it".to_owned());
         }
     }
-    if moved.is_empty() {
-        // The members are as they were: what is left is what they are judged by, such as roles or offers.
-        let problems = refuse::problems(input, &found);
-        let errors = problems.into_iter().filter(|problem| problem.severity == Severity::Error);
-        moved
-            .extend(errors.map(|problem| Moved { subject: problem.path.to_string(), what: problem.message }));
-    }
+    // What members are judged by may have moved as well, such as pins, roles or offers. What is wrong with a member or a wave
+    // because members moved is said above, of each of them.
+    let told = |problem: &Problem| !moved.is_empty() && TOLD_OF_MEMBERS.contains(&problem.code);
+    let problems = refuse::problems(input, &found).into_iter();
+    let problems = problems.filter(|problem| problem.severity == Severity::Error && !told(problem));
+    let more: Vec<Moved> =
+        problems.map(|problem| Moved { subject: problem.path.to_string(), what: problem.message }).collect();
+    moved.extend(more);
     moved
 }
 
