@@ -21,8 +21,6 @@ pub(super) struct Candidate<'a> {
     pub(super) tenant: &'a str,
     pub(super) cluster: &'a str,
     pub(super) cluster_uid: &'a str,
-    /// The generations of the tenant and of its cluster.
-    pub(super) generations: [i64; 2],
     /// The waves that select it, by index.
     pub(super) waves: Vec<usize>,
     pub(super) errand: Errand,
@@ -117,16 +115,11 @@ fn candidate<'a>(
     let status = cluster.and_then(|cluster| cluster.status.as_ref());
     let eks = cluster.and_then(|cluster| cluster.spec.eks.as_ref());
     let ready = status.and_then(|status| conditions::get(&status.conditions, conditions::READY));
-    let generation = |generation: Option<i64>| generation.unwrap_or_default();
     let nodes = input.part.and_then(|part| part.nodes.get(name).copied());
     Candidate {
         tenant: name,
         cluster: cluster.and_then(|cluster| cluster.metadata.name.as_deref()).unwrap_or_default(),
         cluster_uid: cluster.and_then(|cluster| cluster.metadata.uid.as_deref()).unwrap_or_default(),
-        generations: [
-            generation(tenant.metadata.generation),
-            generation(cluster.and_then(|cluster| cluster.metadata.generation)),
-        ],
         waves,
         errand: errand(&strategy.target, cluster, input.part),
         created_at: status.and_then(|status| status.versions.created_at),

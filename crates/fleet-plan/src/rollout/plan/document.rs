@@ -158,8 +158,6 @@ pub struct PlannedMember {
     /// The way back, for a move to another minor.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rollback: Option<PlannedRollback>,
-    /// The generations of the Tenant and of the TenantCluster that it was planned from.
-    pub generations: [i64; 2],
 }
 
 /// The way back of a member.

@@ -257,7 +257,6 @@ fn member(
         support_days: days_left(input, from),
         extra_per_day: extra_per_day(input, candidate),
         rollback: rollback(input, candidate, task, slot, from),
-        generations: candidate.generations,
     })
 }
 
