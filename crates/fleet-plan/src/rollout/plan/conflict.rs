@@ -1,11 +1,13 @@
 //! The smallest set of rules that cannot hold together.
 //!
 //! Rules are left out one after the other for as long as the member still cannot be moved in time. What remains cannot
-//! hold together, and with any one of it left out the rest can: the set is minimal. Rules may clash in more than one way,
-//! so the rules of a set are then left out together, and the next set is looked for, until the member is in time.
+//! hold together, and with any one of it left out the rest can. Whether fewer rules clash is then tried, set by set, within
+//! [`EFFORT`]; beyond it the set is one of which no rule can be spared, and perhaps not the smallest by number. Rules may
+//! clash in more than one way, so the rules of a set are then left out together, and the next set is looked for, until the
+//! member is in time.
 
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::{BTreeMap, BTreeSet},
 };
 
@@ -18,6 +20,7 @@ use super::{
     Input,
     candidates::Candidate,
     schedule::{Deadline, DeadlineOf, Relaxed, Rule, Slot, Task, WaveRun, WaveTasks, horizon, run_wave},
+    smallest::smallest,
 };
 
 /// Rules that cannot hold together for a member.
@@ -94,6 +97,9 @@ impl ConflictSet {
 /// How many sets are looked for: whoever has relaxed so many rules plans anew.
 const SETS: usize = 4;
 
+/// How many members are played, and sets tried, to find the smallest of them: about a second.
+const EFFORT: usize = 1_000_000;
+
 /// The conflicts of the first member that is too late: later waves are late because of it, and what is relaxed for it
 /// moves them as well. None when every member is in time.
 pub(super) fn conflicts(
@@ -109,8 +115,8 @@ pub(super) fn conflicts(
             });
         let (task, deadline) = late.next()?;
         let up_to_here = waves.get(..=index).unwrap_or(waves);
-        let played = RefCell::default();
-        let search = Search { input, waves: up_to_here, wave: index, task, deadline, played };
+        let (played, effort) = (RefCell::default(), Cell::default());
+        let search = Search { input, waves: up_to_here, wave: index, task, deadline, played, effort };
         Some(search.sets(candidates, late.count()))
     });
     first.unwrap_or_default()
@@ -134,6 +140,8 @@ struct Search<'a, 'i> {
     /// What was played: by wave, by when it begins, and by the rules of it that were left out. Nearly every question plays
     /// nearly every wave as one before it did.
     played: RefCell<BTreeMap<Asked, Played>>,
+    /// How many members were played.
+    effort: Cell<usize>,
 }
 
 /// A wave, when it begins, and which of its rules are left out.
@@ -167,6 +175,7 @@ impl Search<'_, '_> {
         if let Some(played) = self.played.borrow().get(&key) {
             return *played;
         }
+        self.effort.set(self.effort.get().saturating_add(wave.tasks.len()));
         let relaxed = Relaxed { wave: self.wave, task: self.task, rules: key.2.iter().copied().collect() };
         let run = run_wave(index, wave, at, horizon(self.input.now), Some(&relaxed));
         let slot = if own { run.slots.get(self.task).copied().flatten() } else { None };
@@ -224,6 +233,7 @@ impl Search<'_, '_> {
         let mut sets = Vec::new();
         while sets.len() < SETS && !self.in_time(&out) {
             let kept = self.minimal(&out);
+            let kept = self.smaller(&out, kept.len()).unwrap_or(kept);
             let before = out.len();
             out.extend(kept.iter().copied().filter(|rule| *rule != Rule::Deadline));
             sets.push(self.set(&kept, candidate, others));
@@ -254,6 +264,18 @@ impl Search<'_, '_> {
                 return kept;
             }
         }
+    }
+
+    /// The smallest set of fewer than `below` rules that are in force and clash, as far as it is found with little effort.
+    fn smaller(&self, out: &BTreeSet<Rule>, below: usize) -> Option<Vec<Rule>> {
+        let rules: Vec<Rule> = self.all().into_iter().filter(|rule| !out.contains(rule)).collect();
+        let until = self.effort.get().saturating_add(EFFORT);
+        smallest(&rules, below, |set| {
+            self.effort.set(self.effort.get().saturating_add(1));
+            let others = rules.iter().copied().filter(|rule| !set.contains(rule));
+            let relaxed: BTreeSet<Rule> = others.chain(out.iter().copied()).collect();
+            (self.effort.get() <= until).then(|| !self.in_time(&relaxed))
+        })
     }
 
     fn set(&self, kept: &[Rule], candidate: &Candidate<'_>, others: usize) -> ConflictSet {

@@ -17,6 +17,7 @@ mod overrun;
 mod refuse;
 mod schedule;
 mod selector;
+mod smallest;
 mod work;
 
 use std::collections::BTreeMap;
