@@ -130,5 +130,27 @@ fn show(arguments: &Arguments, seed: u64) {
     println!("\nthe smallest scenario that was found of seed {seed}, after {} others:", shrunk.tried);
     println!("{:#?}", shrunk.scenario);
     print!("{}", replay(&shrunk.scenario, &engine).log.unwrap_or_default());
-    println!("\nreplay it with `cargo xtask simulate --replay {seed}`, smaller with `--shrink` as well");
+    let again = replay_command(arguments, seed);
+    println!("\nreplay it with `{again}`, smaller with `--shrink` as well");
+}
+
+/// The command that replays a seed: how many members were asked for is part of its scenario.
+fn replay_command(arguments: &Arguments, seed: u64) -> String {
+    let members = arguments.members.map(|members| format!(" --members {members}")).unwrap_or_default();
+    format!("cargo xtask simulate -- --replay {seed}{members}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_that_replays_a_seed_names_the_members_that_were_asked_for() {
+        let command = |line: &[&str]| replay_command(&Arguments::parse_from(line), 7);
+        assert_eq!(command(&["fleet-simulate"]), "cargo xtask simulate -- --replay 7");
+        assert_eq!(
+            command(&["fleet-simulate", "--members", "2000"]),
+            "cargo xtask simulate -- --replay 7 --members 2000"
+        );
+    }
 }
