@@ -238,6 +238,21 @@ async fn a_rollout_is_planned_started_and_steered() {
     world.status::<Rollout>("up", json!({"phase": "Aborted", "endedAt": "2026-11-24T12:00:00Z"})).await;
     world.fleet("rollout history").is(0, "aborted");
     world.fleet("rollout pause up").is(1, "rollout `up` is over");
+    after_the_end(&world).await;
+}
+
+/// What has moved may go back after the end as well, and what could not is tried again.
+async fn after_the_end(world: &World) {
+    world.fleet("rollout retry acme --rollout up").is(1, "`fleet rollout rollback --rollout up`");
+    world.fleet("rollout rollback acme --yes").is(1, "name one that is over with `--rollout NAME`");
+    world.fleet("rollout rollback --rollout up --yes").is(0, "acme is to be rolled back");
+    assert_eq!(world.rollout().await.spec.run, Run::RollingBack);
+    world.status::<Rollout>("up", json!({"phase": "RolledBack"})).await;
+    let stuck =
+        json!({"state": "Failed", "message": "cannot go back", "backStartedAt": "2026-11-24T13:00:00Z"});
+    world.status::<RolloutMember>("up.acme", stuck).await;
+    world.fleet("rollout skip acme --rollout up").is(1, "rollout `up` is over");
+    world.fleet("rollout retry acme --rollout up").is(0, "acme is to be tried again");
 }
 
 /// Votes: only while the gate can open, never by the author, once.

@@ -33,7 +33,7 @@ fn status_of(member: &RolloutMember) -> RolloutMemberStatus {
 }
 
 pub(crate) async fn skip(session: &Session, arguments: &Members) -> Result<Exit> {
-    let (hub, rollout, members) = read(session, arguments.rollout.as_deref()).await?;
+    let (hub, rollout, members) = read(session, arguments.rollout.as_deref(), &[Run::Running]).await?;
     let chosen = pick::of_tenants(&members, &arguments.tenants, pick::name_of(&rollout))?;
     for member in &chosen {
         let state = status_of(member).state;
@@ -52,7 +52,9 @@ pub(crate) async fn skip(session: &Session, arguments: &Members) -> Result<Exit>
 }
 
 pub(crate) async fn retry(session: &Session, arguments: &Members) -> Result<Exit> {
-    let (hub, rollout, members) = read(session, arguments.rollout.as_deref()).await?;
+    // What could not go back is tried again also when all others are back.
+    let tried = [Run::Running, Run::RollingBack];
+    let (hub, rollout, members) = read(session, arguments.rollout.as_deref(), &tried).await?;
     let chosen = pick::of_tenants(&members, &arguments.tenants, pick::name_of(&rollout))?;
     for member in &chosen {
         let state = status_of(member).state;
@@ -79,7 +81,10 @@ pub(crate) struct Back<'a> {
 }
 
 pub(crate) async fn rollback(session: &Session, back: &Back<'_>, yes: bool, format: Format) -> Result<Exit> {
-    let (hub, rollout, members) = read(session, back.rollout).await?;
+    let hub = session.hub().await?;
+    // What has moved stays when a rollout ends, in whatever way, and may go back for as long as EKS allows it.
+    let rollout = pick::rollout_to_take_back(&hub, back.rollout).await?;
+    let members = pick::members(&hub, pick::name_of(&rollout)).await?;
     let name = pick::name_of(&rollout).to_owned();
     let whole = back.wave.is_none() && back.tenants.is_empty();
     let chosen: Vec<&RolloutMember> = match back.wave {
@@ -139,10 +144,15 @@ pub(crate) async fn rollback(session: &Session, back: &Back<'_>, yes: bool, form
     print(session, &free, "rolled back", format)
 }
 
-async fn read(session: &Session, name: Option<&str>) -> Result<(Hub, Rollout, Vec<RolloutMember>)> {
+/// A rollout with its members, unless it is over and was not told one of `also` when it ended.
+async fn read(
+    session: &Session,
+    name: Option<&str>,
+    also: &[Run],
+) -> Result<(Hub, Rollout, Vec<RolloutMember>)> {
     let hub = session.hub().await?;
     let rollout = pick::rollout(&hub, name).await?;
-    if pick::is_over(&rollout) && rollout.spec.run != Run::Running {
+    if pick::is_over(&rollout) && !also.contains(&rollout.spec.run) {
         return Err(steer::over(&rollout));
     }
     let members = pick::members(&hub, pick::name_of(&rollout)).await?;

@@ -22,7 +22,29 @@ pub(crate) fn name_of(rollout: &Rollout) -> &str {
 
 /// The rollout of a name; without one, the only rollout that is not over.
 pub(crate) async fn rollout(hub: &Hub, name: Option<&str>) -> Result<Rollout> {
-    let all: Vec<Rollout> = list(hub, "rollouts").await?;
+    let open = only_open(list(hub, "rollouts").await?, name)?;
+    open.map_err(|_| {
+        none_under_way().hint(
+            "plan one with `fleet rollout plan -f FILE`; `fleet rollout history` lists those that are over",
+        )
+    })
+}
+
+/// The rollout of a name, whether or not it is over; without one, the only rollout that is not over.
+pub(crate) async fn rollout_to_take_back(hub: &Hub, name: Option<&str>) -> Result<Rollout> {
+    let open = only_open(list(hub, "rollouts").await?, name)?;
+    open.map_err(|_| {
+        none_under_way()
+            .hint("name one that is over with `--rollout NAME`: `fleet rollout history` lists them")
+    })
+}
+
+fn none_under_way() -> CliError {
+    CliError::no("no rollout is under way")
+}
+
+/// The rollout of a name; without one, the only rollout that is not over, or all of them when every one is.
+fn only_open(all: Vec<Rollout>, name: Option<&str>) -> Result<std::result::Result<Rollout, Vec<Rollout>>> {
     if let Some(name) = name {
         let names: Vec<&str> = all.iter().map(name_of).collect();
         let error = CliError::no(format!("there is no rollout `{name}`"));
@@ -30,14 +52,12 @@ pub(crate) async fn rollout(hub: &Hub, name: Option<&str>) -> Result<Rollout> {
             Some(meant) => error.hint(format!("did you mean `{meant}`?")),
             None => error.hint("list them with `fleet rollout history`"),
         };
-        return all.into_iter().find(|rollout| name_of(rollout) == name).ok_or(error);
+        return all.into_iter().find(|rollout| name_of(rollout) == name).map(Ok).ok_or(error);
     }
-    let mut open: Vec<Rollout> = all.into_iter().filter(|rollout| !is_over(rollout)).collect();
+    let (over, mut open): (Vec<Rollout>, Vec<Rollout>) = all.into_iter().partition(is_over);
     match (open.pop(), open.is_empty()) {
-        (Some(only), true) => Ok(only),
-        (None, _) => Err(CliError::no("no rollout is under way").hint(
-            "plan one with `fleet rollout plan -f FILE`; `fleet rollout history` lists those that are over",
-        )),
+        (Some(only), true) => Ok(Ok(only)),
+        (None, _) => Ok(Err(over)),
         (Some(last), false) => {
             let names: Vec<&str> = open.iter().chain([&last]).map(name_of).collect();
             Err(CliError::usage(format!("several rollouts are under way: {}", names.join(", ")))

@@ -84,7 +84,8 @@ pub(crate) async fn abort(session: &Session, name: Option<&str>, yes: bool, form
     let counts = rollout.status.as_ref().map(|status| status.counts).unwrap_or_default();
     let moving = usize::try_from(counts.moving + counts.soaking).unwrap_or_default();
     session.printer.note(&format!(
-        "rollout {shown}: nothing begins any more, ever; {} under way {} left to finish, and what has moved stays",
+        "rollout {shown}: nothing begins any more, ever; {} under way {} left to finish, and what has moved stays, \
+         unless `fleet rollout rollback --rollout {shown}` takes it back",
         count(moving, "member"),
         if moving == 1 { "is" } else { "are" }
     ));
@@ -102,8 +103,13 @@ pub(super) fn version(rollout: &Rollout) -> Option<&str> {
 
 pub(super) fn over(rollout: &Rollout) -> CliError {
     let phase = rollout.status.as_ref().map(|status| status.phase).unwrap_or_default();
-    CliError::no(format!("rollout `{}` is over: it is {phase:?}", pick::name_of(rollout)))
-        .hint("plan another one with `fleet rollout plan -f FILE`")
+    let name = pick::name_of(rollout);
+    let over = CliError::no(format!("rollout `{name}` is over: it is {phase:?}"))
+        .hint("plan another one with `fleet rollout plan -f FILE`");
+    if phase == RolloutPhase::RolledBack {
+        return over;
+    }
+    over.hint(format!("or take back what it has moved: `fleet rollout rollback --rollout {name}`"))
 }
 
 /// A rollout that can still be paused and resumed.

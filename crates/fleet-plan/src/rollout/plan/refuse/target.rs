@@ -77,7 +77,7 @@ pub(super) fn target(input: &Input<'_>, candidates: &[Candidate<'_>]) -> Vec<Pro
                 named(tenants.iter().copied()),
                 are(tenants.len())
             ),
-            "leave them out with `members`; the way down is `fleet rollout rollback`, for 7 days",
+            "leave them out with `members`; the way down is `fleet rollout rollback TENANT --rollout NAME` of the rollout that moved them up, also once it is over, for 7 days",
         ));
     }
     if far.is_empty() && beyond.is_empty() {
