@@ -245,6 +245,7 @@ async fn a_rollout_is_planned_started_and_steered() {
 async fn after_the_end(world: &World) {
     world.fleet("rollout retry acme --rollout up").is(1, "`fleet rollout rollback --rollout up`");
     world.fleet("rollout rollback acme --yes").is(1, "name one that is over with `--rollout NAME`");
+    world.fleet("rollout status up -o wide").is(1, "ROLL BACK UNTIL").is(1, "2126-01-08");
     world.fleet("rollout rollback --rollout up --yes").is(0, "acme is to be rolled back");
     assert_eq!(world.rollout().await.spec.run, Run::RollingBack);
     world.status::<Rollout>("up", json!({"phase": "RolledBack"})).await;

@@ -1,19 +1,19 @@
 //! How far a rollout is: waves, members, soak clocks, gates.
 
+mod member;
+
 use std::collections::BTreeMap;
 
 use fleet_api::v1alpha1::{
-    Evidence, GateStatus, MemberCounts, MemberState, MoveStage, ReportEntry, Rollout, RolloutMember,
-    RolloutPhase, Run, TenantCluster, Wave,
+    GateStatus, MemberCounts, MemberState, ReportEntry, Rollout, RolloutMember, RolloutPhase, Run,
+    TenantCluster, Wave,
 };
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{moment, nodes::NodesBehind, plan::to};
-use crate::{
-    output::cut,
-    printer::{Tone, plain, short_duration, table, toned},
-};
+use self::member::MemberLine;
+use super::{moment, plan::to};
+use crate::printer::{Tone, plain, short_duration, table, toned};
 
 /// How many members are shown one by one, unless all were asked for.
 const MEMBERS: usize = 40;
@@ -69,36 +69,6 @@ pub(crate) struct GateLine {
     pub(crate) votes: Vec<String>,
 }
 
-/// A member.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct MemberLine {
-    pub(crate) tenant: String,
-    pub(crate) wave: String,
-    pub(crate) state: MemberState,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) since: Option<Timestamp>,
-    pub(crate) slot: Timestamp,
-    pub(crate) attempt: i32,
-    /// How long it has been seen healthy, in seconds, and for how long it has to be.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) soak: Option<SoakClock>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) rollback_until: Option<Timestamp>,
-    pub(crate) message: String,
-    pub(crate) blockers: Vec<ReportEntry>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) nodes_behind: Option<NodesBehind>,
-}
-
-/// A clock that runs while a member is seen healthy.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
-pub(crate) struct SoakClock {
-    pub(crate) seconds: i64,
-    pub(crate) of: i64,
-}
-
 impl RolloutView {
     pub(crate) fn of(
         rollout: &Rollout,
@@ -139,8 +109,8 @@ impl RolloutView {
         }
     }
 
-    /// How far it is, for people. Members that wait or are done are shown one by one only where there are few, or with
-    /// `all`.
+    /// How far it is, for people. With `all` every member is shown, with everything that is known of it; otherwise those
+    /// that wait or are done only where there are few.
     pub(crate) fn to_text(&self, all: bool, now: Timestamp) -> String {
         let mut parts = vec![self.headline(now)];
         parts.push(table(
@@ -160,10 +130,7 @@ impl RolloutView {
         };
         let shown: Vec<&MemberLine> = self.members.iter().filter(|line| few || !quiet(line)).collect();
         if !shown.is_empty() {
-            parts.push(table(
-                &["tenant", "wave", "state", "since", "soak", "slot", "what"],
-                shown.iter().map(|line| line.row(all, now)).collect(),
-            ));
+            parts.push(table(&member::heading(all), shown.iter().map(|line| line.row(all, now)).collect()));
         }
         let hidden = self.members.len() - shown.len();
         if hidden > 0 {
@@ -311,75 +278,6 @@ impl GateLine {
             votes: status.map(|status| status.votes.clone()).unwrap_or_default(),
         }
     }
-}
-
-impl MemberLine {
-    fn of(
-        member: &RolloutMember,
-        wave: Option<&Wave>,
-        cluster: Option<&TenantCluster>,
-        rollout_uid: &str,
-        now: Timestamp,
-    ) -> Self {
-        let status = member.status.clone().unwrap_or_default();
-        let soak = wave.and_then(|wave| wave.soak).filter(|_| status.state == MemberState::Soaking);
-        let evidence = cluster.and_then(|cluster| evidence_of(cluster, rollout_uid));
-        Self {
-            tenant: member.spec.tenant.clone(),
-            wave: member.spec.wave.clone(),
-            state: status.state,
-            since: status.since.map(|at| at.0),
-            slot: member.spec.slot.0,
-            attempt: status.attempt,
-            soak: soak.map(|soak| SoakClock {
-                seconds: evidence.map_or(0, |evidence| evidence.healthy_seconds),
-                of: soak.0 * 60,
-            }),
-            rollback_until: status.rollback_until.map(|at| at.0),
-            message: status.message,
-            blockers: status.blockers,
-            nodes_behind: cluster
-                .and_then(|cluster| NodesBehind::of(cluster, rollout_uid, status.arrived_at.is_some(), now)),
-        }
-    }
-
-    /// Why its nodes do not follow its control plane, when somebody has to act.
-    fn needs(&self) -> Option<&ReportEntry> {
-        self.nodes_behind.as_ref().and_then(|nodes| nodes.needs.as_ref())
-    }
-
-    fn row(&self, whole: bool, now: Timestamp) -> Vec<String> {
-        let tone = match self.state {
-            MemberState::Succeeded | MemberState::Soaking => Tone::Good,
-            MemberState::Preflight | MemberState::Upgrading | MemberState::Verifying => Tone::Busy,
-            MemberState::Failed | MemberState::RollingBack | MemberState::RolledBack => Tone::Bad,
-            MemberState::Pending | MemberState::Skipped => Tone::Plain,
-        };
-        let soak = self.soak.map(|clock| {
-            let told = |seconds| short_duration(SignedDuration::from_secs(seconds));
-            format!("{} of {}", told(clock.seconds), told(clock.of))
-        });
-        let nodes = self.nodes_behind.as_ref().map(NodesBehind::text);
-        let message =
-            [Some(self.message.clone()), nodes].into_iter().flatten().filter(|part| !part.is_empty());
-        let message = plain(&message.collect::<Vec<_>>().join("; "));
-        vec![
-            plain(&self.tenant),
-            plain(&self.wave),
-            toned(format!("{:?}", self.state), tone),
-            self.since.map_or_else(|| "-".to_owned(), |since| short_duration(since.duration_until(now))),
-            soak.unwrap_or_else(|| "-".to_owned()),
-            moment(self.slot),
-            if whole { message } else { cut(&message, 72) },
-        ]
-    }
-}
-
-/// What was seen of a cluster under the rollout's present move.
-fn evidence_of<'a>(cluster: &'a TenantCluster, rollout_uid: &str) -> Option<&'a Evidence> {
-    let wanted = cluster.spec.rollout.as_ref().filter(|wanted| wanted.rollout_uid == rollout_uid)?;
-    let evidence = cluster.status.as_ref()?.evidence.as_ref()?;
-    (evidence.move_id == wanted.id && evidence.stage == MoveStage::Go).then_some(evidence)
 }
 
 #[cfg(test)]

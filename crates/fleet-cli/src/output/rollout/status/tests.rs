@@ -1,6 +1,6 @@
 use serde_json::json;
 
-use super::*;
+use super::{member::SoakClock, *};
 
 #[test]
 fn a_rollout_shows_its_waves_gates_soak_clocks_and_what_holds_it() {
@@ -32,15 +32,18 @@ fn a_rollout_shows_its_waves_gates_soak_clocks_and_what_holds_it() {
         }))
         .unwrap()
     };
-    let members = [
+    let records = [
         member("zorg", "second", json!({"message": "waits for wave first"})),
         member(
             "acme",
             "first",
-            json!({"state": "Soaking", "since": "2026-11-24T13:00:00Z", "message": "healthy"}),
+            json!({
+                "state": "Soaking", "since": "2026-11-24T13:00:00Z", "message": "healthy", "attempt": 1,
+                "rollbackUntil": "2026-12-01T13:00:00Z",
+            }),
         ),
     ];
-    let cluster = |move_id: &str| -> TenantCluster {
+    let cluster = |move_id: &str, healthy: i64| -> TenantCluster {
         serde_json::from_value(json!({
             "apiVersion": "tenantfleet.dev/v1alpha1", "kind": "TenantCluster", "metadata": {"name": "acme"},
             "spec": {
@@ -48,14 +51,17 @@ fn a_rollout_shows_its_waves_gates_soak_clocks_and_what_holds_it() {
                 "clusterName": "acme", "version": "1.36", "hardening": {"baseline": "b", "namespaces": ["acme"]},
                 "rollout": {"rollout": "up", "rolloutUid": "r", "seq": 3, "id": "this", "stage": "Go"},
             },
-            "status": {"evidence": {
-                "moveId": move_id, "stage": "Go", "observedAt": "2026-11-24T15:00:00Z", "healthySeconds": 7260,
-            }},
+            "status": {
+                "versions": {"controlPlane": "1.36", "nodes": [{"name": "workers", "version": "1.35"}]},
+                "evidence": {
+                    "moveId": move_id, "stage": "Go", "observedAt": "2026-11-24T15:00:00Z", "healthySeconds": healthy,
+                },
+            },
         }))
         .unwrap()
     };
     let now = "2026-11-24T15:00:00Z".parse().unwrap();
-    let view = RolloutView::of(&rollout, &members, &[cluster("this")], now);
+    let view = RolloutView::of(&rollout, &records, &[cluster("this", 7_260)], now);
     let text = anstream::adapter::strip_str(&view.to_text(false, now)).to_string();
     let expected = [
         "rollout up to Kubernetes 1.36 is running, wave first, for 3h0m",
@@ -76,8 +82,15 @@ fn a_rollout_shows_its_waves_gates_soak_clocks_and_what_holds_it() {
         "Soaking (passes by itself): acme soaks",
     ];
     assert_eq!(text, expected.join("\n"));
+    let wide = anstream::adapter::strip_str(&view.to_text(true, now)).to_string();
+    let members = [
+        "TENANT  WAVE    STATE    SINCE  SOAK          SLOT               ATTEMPT  FROM  AT    NODES  ROLL BACK UNTIL    WHAT",
+        "acme    first   Soaking  2h0m   2h1m of 1d0h  2026-11-24 12:00Z  1        1.35  1.36  1.35   2026-12-01 13:00Z  healthy",
+        "zorg    second  Pending  -      -             2026-11-24 12:00Z  0        1.35  -     -      -                  waits for wave first",
+    ];
+    assert!(wide.contains(&members.join("\n")), "{wide}");
     // What was seen under another move runs no clock.
-    let other = RolloutView::of(&rollout, &members, &[cluster("another")], now);
+    let other = RolloutView::of(&rollout, &records, &[cluster("another", 7_260)], now);
     assert_eq!(other.members[0].soak, Some(SoakClock { seconds: 0, of: 86_400 }));
 }
 
