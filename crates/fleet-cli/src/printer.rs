@@ -69,6 +69,11 @@ impl Printer {
         !self.quiet && std::io::stderr().is_terminal()
     }
 
+    /// True when somebody looks at stdout, and not a file or another program.
+    pub(crate) fn is_watched(&self) -> bool {
+        std::io::stdout().is_terminal()
+    }
+
     /// How many characters fit into a line of stdout: what COLUMNS says, what the terminal says, or what most have room for.
     pub(crate) fn width(&self) -> usize {
         let said = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok());

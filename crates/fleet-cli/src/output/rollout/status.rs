@@ -109,6 +109,18 @@ impl RolloutView {
         }
     }
 
+    /// Whether it says what another look at the same rollout said, but for clocks that went on.
+    pub(crate) fn is_same_but_for_clocks(&self, other: &Self) -> bool {
+        let stopped = |view: &Self| {
+            let mut view = view.clone();
+            for clock in view.members.iter_mut().filter_map(|line| line.soak.as_mut()) {
+                clock.seconds = 0;
+            }
+            view
+        };
+        stopped(self) == stopped(other)
+    }
+
     /// How far it is, for people. With `all` every member is shown, with everything that is known of it; otherwise those
     /// that wait or are done only where there are few.
     pub(crate) fn to_text(&self, all: bool, now: Timestamp) -> String {

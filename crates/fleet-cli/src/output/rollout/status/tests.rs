@@ -89,6 +89,11 @@ fn a_rollout_shows_its_waves_gates_soak_clocks_and_what_holds_it() {
         "zorg    second  Pending  -      -             2026-11-24 12:00Z  0        1.35  -     -      -                  waits for wave first",
     ];
     assert!(wide.contains(&members.join("\n")), "{wide}");
+    // A clock that went on is nothing new, and a member elsewhere is.
+    let mut later = RolloutView::of(&rollout, &records, &[cluster("this", 7_320)], now);
+    assert!(later != view && later.is_same_but_for_clocks(&view));
+    later.members[0].state = MemberState::Verifying;
+    assert!(!later.is_same_but_for_clocks(&view));
     // What was seen under another move runs no clock.
     let other = RolloutView::of(&rollout, &records, &[cluster("another", 7_260)], now);
     assert_eq!(other.members[0].soak, Some(SoakClock { seconds: 0, of: 86_400 }));
