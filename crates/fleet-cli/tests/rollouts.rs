@@ -243,6 +243,7 @@ async fn a_rollout_is_planned_started_and_steered() {
 
 /// What has moved may go back after the end as well, and what could not is tried again.
 async fn after_the_end(world: &World) {
+    world.fleet("rollout status").is(1, "no rollout is under way; this one ended last").is(1, "aborted");
     world.fleet("rollout retry acme --rollout up").is(1, "`fleet rollout rollback --rollout up`");
     world.fleet("rollout rollback acme --yes").is(1, "name one that is over with `--rollout NAME`");
     world.fleet("rollout status up -o wide").is(1, "ROLL BACK UNTIL").is(1, "2126-01-08");

@@ -30,7 +30,7 @@ pub enum RolloutCommand {
     },
     /// Show how far a rollout is: its waves, members, soak clocks and gates
     Status {
-        /// The rollout; the one that is not over when there is only one
+        /// The rollout; the one that is not over when there is only one, or else the one that ended last
         rollout: Option<String>,
         /// Show again whenever something changes
         #[arg(long, short)]

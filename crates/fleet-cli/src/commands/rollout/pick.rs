@@ -30,6 +30,19 @@ pub(crate) async fn rollout(hub: &Hub, name: Option<&str>) -> Result<Rollout> {
     })
 }
 
+/// The rollout of a name; without one, the only rollout that is not over, or else the one that ended last.
+pub(crate) async fn rollout_or_last(hub: &Hub, name: Option<&str>) -> Result<Rollout> {
+    let open = only_open(list(hub, "rollouts").await?, name)?;
+    open.or_else(|over| {
+        let ended = |rollout: &Rollout| {
+            let ended = rollout.status.as_ref().and_then(|status| status.ended_at.as_ref());
+            ended.map(|at| at.0).or(rollout.metadata.creation_timestamp.as_ref().map(|at| at.0))
+        };
+        let last = over.into_iter().max_by_key(ended);
+        last.ok_or_else(|| none_under_way().hint("plan one with `fleet rollout plan -f FILE`"))
+    })
+}
+
 /// The rollout of a name, whether or not it is over; without one, the only rollout that is not over.
 pub(crate) async fn rollout_to_take_back(hub: &Hub, name: Option<&str>) -> Result<Rollout> {
     let open = only_open(list(hub, "rollouts").await?, name)?;

@@ -23,7 +23,10 @@ const REFRESH: Duration = Duration::from_secs(30);
 
 pub(crate) async fn run(session: &Session, name: Option<&str>, watch: bool, format: Format) -> Result<Exit> {
     let hub = session.hub().await?;
-    let rollout = pick::rollout(&hub, name).await?;
+    let rollout = pick::rollout_or_last(&hub, name).await?;
+    if name.is_none() && pick::is_over(&rollout) {
+        session.printer.note("no rollout is under way; this one ended last\n");
+    }
     let name = pick::name_of(&rollout).to_owned();
     let view = read(&hub, &rollout, session.now()).await?;
     print(session, &view, format)?;
