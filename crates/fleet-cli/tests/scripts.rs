@@ -77,6 +77,15 @@ fn every_script_prints_what_it_is_written_to_print() {
 }
 
 #[test]
+fn the_timeline_of_the_readme_is_the_one_that_is_printed() {
+    let script = fs::read_to_string(root().join("crates/fleet-cli/tests/scripts/rollout.txt")).unwrap();
+    let command = "$ fleet rollout plan -f fleet/demo/rollouts/to-1-36.yaml --against fleet/demo --on 2026-11-24 -o timeline\n";
+    let printed = script.split_once(command).unwrap().1.split_once("\n\n$ ").unwrap().0;
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    assert!(readme.contains(&format!("{command}{printed}\n")), "the README shows something else");
+}
+
+#[test]
 fn completions_exist_for_every_shell() {
     let home = tempfile::tempdir().unwrap();
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
