@@ -231,12 +231,13 @@ fn references<'a>(
         }
     }
     let elsewhere = [Code::ForeignObject, Code::MadeByController, Code::TenantsOwn];
-    let known = |object: &Object| {
-        (object.kind.is_some() && object.name.is_some())
-            || errors(object).any(|fault| elsewhere.contains(&fault.code))
-    };
+    let other = |object: &Object| errors(object).any(|fault| elsewhere.contains(&fault.code));
+    let unknown = || objects.iter().filter(|object| object.kind.is_none() && !other(object));
+    references.of_unknown_kind = unknown().filter_map(|object| object.name.as_deref()).collect();
+    references.names_known =
+        !any_error(&loaded.findings) && objects.iter().all(|object| object.name.is_some() || other(object));
     references.complete =
-        !any_error(&loaded.findings) && objects.iter().all(known) && given_fleet.is_none_or(sound);
+        references.names_known && unknown().next().is_none() && given_fleet.is_none_or(sound);
     references
 }
 

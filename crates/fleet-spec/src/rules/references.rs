@@ -34,9 +34,12 @@ pub struct References<'a> {
     pub channels: BTreeMap<&'a str, Option<&'a VersionChannel>>,
     /// The ids of the controls; `None` when the catalogue is not at hand, and then no id is judged.
     pub controls: Option<&'a BTreeSet<String>>,
-    /// False when a part of the spec could not be read: then a name that is not there may be in that part, and
-    /// no reference is called dangling.
+    /// False when a part of the spec could not be read: what is not there may be in that part.
     pub complete: bool,
+    /// False when there may be objects of any name that could not be read: then no reference is called dangling.
+    pub names_known: bool,
+    /// Names of objects whose kinds are not known: whoever refers to one of them may mean it.
+    pub of_unknown_kind: BTreeSet<&'a str>,
 }
 
 impl<'a> References<'a> {
@@ -51,6 +54,8 @@ impl<'a> References<'a> {
             channels: BTreeMap::new(),
             controls: None,
             complete: true,
+            names_known: true,
+            of_unknown_kind: BTreeSet::new(),
         }
     }
 
@@ -62,7 +67,7 @@ impl<'a> References<'a> {
         known: &BTreeMap<&str, T>,
         path: FieldPath,
     ) -> Option<Problem> {
-        if known.contains_key(name) || !self.complete {
+        if known.contains_key(name) || !self.names_known || self.of_unknown_kind.contains(name) {
             return None;
         }
         let problem =
