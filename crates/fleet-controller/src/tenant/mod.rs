@@ -32,6 +32,7 @@ pub(crate) async fn reconcile(tenant: Arc<Tenant>, context: Arc<Context>) -> Res
     if let Some(cluster) = seen.cluster.take() {
         seen.cluster = Some(orphan::end_move(&context, cluster).await?);
     }
+    dereference::look_again(&context, &tenant, &mut seen).await?;
     let tenant = finalizer::ensure(&context, tenant, labels::TENANT_FINALIZER).await?;
     let problems = validate::validate(&context, &tenant, &seen);
     seen.chosen = preference::judge(&context, &tenant, &seen).await?;

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use fleet_api::v1alpha1::{Move, Rollout, TenantCluster};
-use kube::{Api, ResourceExt as _, api::ListParams, runtime::reflector::ObjectRef};
+use kube::{ResourceExt as _, runtime::reflector::ObjectRef};
 
+use super::dereference::find;
 use crate::{context::Context, error::ReconcileError, rollout};
 
 /// The cluster with the move in it ended, when its rollout was deleted before it was over.
@@ -24,12 +25,8 @@ pub(super) async fn end_move(
     if seen.is_some_and(|seen| is_of(&seen, wanted)) {
         return Ok(cluster);
     }
-    let api: Api<Rollout> = Api::all(context.client.clone());
-    // The controller may list rollouts, and needs no other right to read one.
-    let of_the_name = ListParams::default().fields(&format!("metadata.name={}", wanted.rollout));
-    let found =
-        api.list(&of_the_name).await.map_err(ReconcileError::hub("read", "Rollout", &wanted.rollout))?;
-    if found.iter().any(|found| is_of(found, wanted)) {
+    let found = find::<Rollout>(context, "Rollout", &wanted.rollout).await?;
+    if found.is_some_and(|found| is_of(&found, wanted)) {
         return Ok(cluster);
     }
     let over = Move { over: true, ..wanted.clone() };
