@@ -23,12 +23,14 @@ pub(super) fn due(scene: &Scene<'_>, member: &Member<'_>) -> Option<Move> {
     }
     let cluster = member.cluster()?;
     let ours = cluster.current.filter(|current| current.rollout_uid == scene.world.rollout.uid);
+    let over = is_over(scene, member, &cluster);
     let wanted = match wanted(scene, member) {
         Some(wanted) => wanted,
-        // What somebody skipped leaves the rollout with the move that it had.
-        None => ours.filter(|_| member.state() == MemberState::Skipped)?.clone(),
+        // A record that stands for no move (its member was skipped, or was to be tried again and never was) leaves the
+        // rollout with the move that it had.
+        None => ours.filter(|_| over)?.clone(),
     };
-    let wanted = Move { over: is_over(scene, member, &cluster), ..wanted };
+    let wanted = Move { over, ..wanted };
     match ours {
         // A newer record stands behind what is there: this one was read too early.
         Some(current) if current.seq > wanted.seq => None,

@@ -210,6 +210,24 @@ fn a_member_that_failed_on_its_way_back_is_tried_again_only_when_somebody_says_s
 }
 
 #[test]
+fn what_is_to_be_tried_again_when_its_rollout_ends_leaves_with_a_move_that_is_over() {
+    let mut hub =
+        rollout(json!([wave("w", json!({"maxConcurrent": 2, "maxFailures": 1}))])).with("w", &["a", "b"]);
+    hub.begin();
+    hub.get_stuck("a");
+    // It has not moved, so that no way back begins; its record stands for no attempt any more.
+    hub.member_spec("a").rollback = true;
+    hub.member_spec("a").retry = Some("1".to_owned());
+    hub.settle();
+    assert!(!hub.cluster("a").current.as_ref().unwrap().over);
+    hub.succeed("b");
+    assert_eq!((hub.states(), hub.phase()), (vec![Failed, Succeeded], RolloutPhase::Completed));
+    for name in ["a", "b"] {
+        assert!(hub.cluster(name).current.as_ref().unwrap().over, "{name}");
+    }
+}
+
+#[test]
 fn a_member_that_is_to_go_back_and_never_moved_does_not_begin() {
     let mut hub = rollout(json!([wave("w", json!({}))])).with("w", &["a"]);
     hub.member_spec("a").rollback = true;
