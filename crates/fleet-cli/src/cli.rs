@@ -297,6 +297,8 @@ pub enum CalendarFormat {
     Json,
     /// For programs and people.
     Yaml,
+    /// The tenants alone.
+    Name,
     /// For calendar programs.
     Ics,
 }

@@ -245,14 +245,15 @@ async fn a_rollout_is_planned_started_and_steered() {
 async fn after_the_end(world: &World) {
     world.fleet("rollout status").is(1, "no rollout is under way; this one ended last").is(1, "aborted");
     world.fleet("rollout retry acme --rollout up").is(1, "`fleet rollout rollback --rollout up`");
+    let stuck =
+        json!({"state": "Failed", "message": "cannot go back", "backStartedAt": "2026-11-24T13:00:00Z"});
+    world.status::<RolloutMember>("up.acme", stuck).await;
+    world.fleet("rollout retry acme --rollout up").is(0, "acme is to be tried again");
     world.fleet("rollout rollback acme --yes").is(1, "name one that is over with `--rollout NAME`");
     world.fleet("rollout status up -o wide").is(1, "ROLL BACK UNTIL").is(1, "2126-01-08");
     world.fleet("rollout rollback --rollout up --yes").is(0, "acme is to be rolled back");
     assert_eq!(world.rollout().await.spec.run, Run::RollingBack);
     world.status::<Rollout>("up", json!({"phase": "RolledBack"})).await;
-    let stuck =
-        json!({"state": "Failed", "message": "cannot go back", "backStartedAt": "2026-11-24T13:00:00Z"});
-    world.status::<RolloutMember>("up.acme", stuck).await;
     world.fleet("rollout skip acme --rollout up").is(1, "rollout `up` is over");
     world.fleet("rollout retry acme --rollout up").is(0, "acme is to be tried again");
 }

@@ -116,6 +116,7 @@ fn make(seed: u64, random: &mut Random, theme: Theme, count: usize) -> Scenario 
     faults(random, theme, &mut scenario);
     breadth::add(&mut Random::new(seed, "breadth"), theme, &mut scenario);
     breadth::stored_late(&mut Random::new(seed, "start"), &mut scenario);
+    breadth::put_off(&mut Random::new(seed, "put-off"), theme, &mut scenario);
     breadth::stuck_nodes(&mut Random::new(seed, "nodes"), theme, &mut scenario);
     scenario
 }

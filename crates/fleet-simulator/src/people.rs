@@ -10,7 +10,7 @@ use crate::{
     hub::{Cluster, Member, Rollout},
     scenario::{Act, Kind},
     start::{AUTHOR, OTHER_PLAN, PLAN},
-    time::{DAY, HOUR, MINUTE, timestamp},
+    time::{DAY, HOUR, MINUTE, time, timestamp},
     world::{Event, World},
 };
 
@@ -76,6 +76,10 @@ impl World<'_> {
                 self.edit_member(*index, |spec| spec.retry = Some(count.to_string()));
             }
             Act::RollBackMember(index) => self.edit_member(*index, |spec| spec.rollback = true),
+            Act::PutOff(index, until) => {
+                let until = time(self.scenario.start + until);
+                self.edit_member(*index, |spec| spec.not_before = Some(until));
+            }
             Act::PauseTenant(index, paused) => self.edit_cluster(*index, |cluster| cluster.paused = *paused),
             Act::Windows(index, maintenance) => {
                 let maintenance = maintenance.clone().map(Arc::new);

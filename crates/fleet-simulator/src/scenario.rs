@@ -152,6 +152,8 @@ pub enum Act {
     Retry(usize),
     /// Rolls a member back.
     RollBackMember(usize),
+    /// Puts a member off to a moment since the start.
+    PutOff(usize, Millis),
     /// Pauses a tenant, or takes that back.
     PauseTenant(usize, bool),
     /// Gives a tenant other windows.

@@ -145,6 +145,7 @@ fn without_member(scenario: &mut Scenario, index: usize) {
         Act::Skip(other, _)
         | Act::Retry(other)
         | Act::RollBackMember(other)
+        | Act::PutOff(other, _)
         | Act::PauseTenant(other, _)
         | Act::Windows(other, _)
         | Act::DeleteCluster(other, _)

@@ -32,7 +32,7 @@ const fn rule_of(mutant: Mutant) -> Rule {
         | Mutant::VotesInAdvance
         | Mutant::OneVoteIsEnough => Rule::Approvals,
         Mutant::NodesFollowAtOnce => Rule::HoldNodes,
-        Mutant::IgnoresSlots => Rule::Slots,
+        Mutant::IgnoresSlots | Mutant::IgnoresBeingPutOff => Rule::Slots,
         Mutant::IgnoresPause | Mutant::IgnoresOtherRollouts | Mutant::MovesOutliveTheirRollout => {
             Rule::People
         }
@@ -136,6 +136,7 @@ caught! {
     one_vote_for_many_is_caught: OneVoteIsEnough,
     nodes_that_follow_at_once_are_caught: NodesFollowAtOnce,
     ignored_slots_are_caught: IgnoresSlots,
+    members_that_do_not_stay_put_off_are_caught: IgnoresBeingPutOff,
     an_ignored_pause_is_caught: IgnoresPause,
     an_ignored_rollout_is_caught: IgnoresOtherRollouts,
     moves_that_outlive_their_rollout_are_caught: MovesOutliveTheirRollout,

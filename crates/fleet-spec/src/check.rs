@@ -14,6 +14,7 @@ use crate::{
     object::{self, Kind, Object, Typed},
     place,
     rules::{self, Problem, References},
+    schema::Fault,
     text::{escaped, shown},
     validated::ValidatedFleet,
 };
@@ -64,14 +65,8 @@ pub fn check(loaded: &Loaded, context: &Context<'_>) -> Result<Checked, Vec<Find
             located.extend(locate(loaded, document, object, problem, at));
         };
         for fault in &object.faults {
-            let problem = Problem {
-                severity: fault.severity,
-                code: fault.code,
-                path: fault.path.clone(),
-                message: escaped(fault.message.clone()),
-                hint: fault.hint.clone().map(escaped),
-            };
-            add(problem, Some(fault.at).filter(|at| at.line > 0));
+            let (problem, at) = problem_of(fault);
+            add(problem, at);
         }
         if let Some(problem) = duplicate {
             add(problem, None);
@@ -90,6 +85,24 @@ pub fn check(loaded: &Loaded, context: &Context<'_>) -> Result<Checked, Vec<Find
     findings.extend(about_the_whole(loaded, &fleet, &findings, context));
     findings.truncate(limits::FINDINGS);
     if any_error(&findings) { Err(findings) } else { Ok(Checked { fleet, findings }) }
+}
+
+/// A fault of an object's shape as a problem, with its place where it has one.
+pub(crate) fn problem_of(fault: &Fault) -> (Problem, Option<Mark>) {
+    let problem = Problem {
+        severity: fault.severity,
+        code: fault.code,
+        path: fault.path.clone(),
+        message: escaped(fault.message.clone()),
+        hint: fault.hint.clone().map(escaped),
+    };
+    (problem, Some(fault.at).filter(|at| at.line > 0))
+}
+
+/// Where an object says its name, as `FILE:LINE`.
+pub(crate) fn place_of(loaded: &Loaded, document: &Document) -> String {
+    let file = loaded.sources.get(document.source).map(|source| source.name.clone()).unwrap_or_default();
+    format!("{file}:{}", document.root.locate(&FieldPath::name()).line)
 }
 
 pub(crate) fn locate(
@@ -113,15 +126,10 @@ fn duplicates(loaded: &Loaded, objects: &[Object]) -> Vec<Option<Problem>> {
     let mut first = BTreeMap::new();
     let mut seen = |object: &Object, document: &Document| {
         let (kind, name) = (object.kind?, object.name.as_deref()?);
-        let place = || {
-            let file =
-                loaded.sources.get(document.source).map(|source| source.name.clone()).unwrap_or_default();
-            format!("{file}:{}", document.root.locate(&FieldPath::name()).line)
-        };
         // There is one Fleet, whatever its name.
         let key = (kind, if kind == Kind::Fleet { String::new() } else { name.to_owned() });
         let Some(before) = first.get(&key) else {
-            first.insert(key, place());
+            first.insert(key, place_of(loaded, document));
             return None;
         };
         let (code, message) = if kind == Kind::Fleet {

@@ -107,6 +107,8 @@ codes! {
     NoFleet = "no-fleet",
     /// There is one Fleet, and its name is `fleet`.
     OneFleet = "one-fleet",
+    /// More Rollouts than are planned at a time.
+    OneRollout = "one-rollout",
     /// A tenant follows a channel or stays on a version, not both.
     ChannelAndVersion = "channel-and-version",
     /// Nothing says which version a tenant runs.

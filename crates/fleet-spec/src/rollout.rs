@@ -3,7 +3,8 @@
 use fleet_api::v1alpha1::RolloutStrategy;
 
 use crate::{
-    check::locate,
+    check::{locate, place_of, problem_of},
+    field_path::FieldPath,
     finding::{Code, Finding, Severity, any_error},
     input::about_file,
     load::Loaded,
@@ -42,9 +43,21 @@ pub fn rollout_file(loaded: &Loaded) -> Result<RolloutFile<'_>, Vec<Finding>> {
             rollouts.push((index, object));
         }
     }
+    // One is planned at a time, and the others are told where the first is.
+    let first = rollouts.first().and_then(|(index, _)| loaded.documents.get(*index));
+    let first = first.map(|document| place_of(loaded, document)).unwrap_or_default();
     let mut findings = loaded.findings.clone();
-    for (index, object) in &rollouts {
-        findings.extend(faults(loaded, *index, object).into_iter().map(|(_, _, finding)| finding));
+    for (number, (index, object)) in rollouts.iter().enumerate() {
+        let mut found = faults(loaded, *index, object);
+        if number > 0 {
+            let message = "one Rollout is planned at a time, and this is another";
+            let problem = Problem::error(Code::OneRollout, FieldPath::name(), message)
+                .hint(format!("keep it in a file of its own: the first is at {first}"));
+            let document = loaded.documents.get(*index);
+            found.extend(document.and_then(|document| locate(loaded, document, object, problem, None)));
+        }
+        found.sort_by_key(|(_, at, finding)| (at.line, at.column, finding.code));
+        findings.extend(found.into_iter().map(|(_, _, finding)| finding));
     }
     if let [(_, Object { typed: Some(Typed::Rollout(_)), .. })] = rollouts.as_slice()
         && let Some((document, mut object)) = rollouts.pop()
@@ -54,11 +67,8 @@ pub fn rollout_file(loaded: &Loaded) -> Result<RolloutFile<'_>, Vec<Finding>> {
         return Ok(RolloutFile { name, strategy: draft.spec, findings, loaded, document, object });
     }
     if !any_error(&findings) {
-        let (message, hint) = if rollouts.is_empty() {
-            ("there is no Rollout to plan", "name a file with an object of `kind: Rollout`")
-        } else {
-            ("there are several Rollouts, and one is planned at a time", "name the file of one of them")
-        };
+        let hint = "name a file with an object of `kind: Rollout`";
+        let message = "there is no Rollout to plan";
         findings.push(about_file(Code::NoObjects, message.to_owned(), Some(hint.to_owned())));
     }
     Err(findings)
@@ -66,17 +76,8 @@ pub fn rollout_file(loaded: &Loaded) -> Result<RolloutFile<'_>, Vec<Finding>> {
 
 fn faults(loaded: &Loaded, index: usize, object: &Object) -> Vec<(usize, Mark, Finding)> {
     let Some(document) = loaded.documents.get(index) else { return Vec::new() };
-    let found = object.faults.iter().filter_map(|fault| {
-        let problem = Problem {
-            severity: fault.severity,
-            code: fault.code,
-            path: fault.path.clone(),
-            message: escaped(fault.message.clone()),
-            hint: fault.hint.clone().map(escaped),
-        };
-        locate(loaded, document, object, problem, Some(fault.at).filter(|at| at.line > 0))
-    });
-    found.collect()
+    let problems = object.faults.iter().map(problem_of);
+    problems.filter_map(|(problem, at)| locate(loaded, document, object, problem, at)).collect()
 }
 
 impl RolloutFile<'_> {

@@ -277,18 +277,22 @@ impl<'a> Walk<'a> {
                 }
                 continue;
             }
-            match self.value(field, value, &below) {
-                Some(json) => {
-                    object.insert(key.text.clone(), json);
-                }
-                None => whole &= !required.contains(&key.text.as_str()),
+            if let Some(json) = self.value(field, value, &below) {
+                object.insert(key.text.clone(), json);
             }
         }
         for name in required {
-            let given = node.get(name);
-            if given.is_none_or(|value| matches!(value.value, Value::Null)) && !object.contains_key(name) {
-                whole = false;
+            if object.contains_key(name) {
+                continue;
+            }
+            if node.get(name).is_none_or(|value| matches!(value.value, Value::Null)) {
                 self.missing(node, path, name, known.get(name), &names);
+            }
+            match known.get(name).and_then(nothing) {
+                Some(json) => {
+                    object.insert(name.to_owned(), json);
+                }
+                None => whole = false,
             }
         }
         whole.then_some(Json::Object(object))
@@ -456,6 +460,17 @@ impl<'a> Walk<'a> {
         };
         self.error(node.at, Code::WrongType, path, format!("`{path}` takes {wanted}, not {found}"), hint);
         None
+    }
+}
+
+/// What stands for a required field that is missing or faulty, so that the rules judge the rest of the object too: an
+/// empty list, or an object when it needs no field. Nothing stands for text or a number.
+fn nothing(schema: &Json) -> Option<Json> {
+    let needs_fields = schema["required"].as_array().is_some_and(|required| !required.is_empty());
+    match schema["type"].as_str() {
+        Some("array") => Some(Json::Array(Vec::new())),
+        Some("object") if !needs_fields => Some(Json::Object(Map::new())),
+        _ => None,
     }
 }
 

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fleet_spec::{Code, Context, Finding, Input, ValidatedFleet, check, load, render};
+use fleet_spec::{Code, Context, Finding, Input, ValidatedFleet, check, load, render, rollout_file};
 
 fn demo() -> ValidatedFleet {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fleet/demo");
@@ -73,6 +73,7 @@ fn every_code_is_shown_by_a_broken_spec_or_a_test_of_its_own() {
         Code::Unreadable,
         Code::TooLarge,
         Code::NoObjects,
+        Code::OneRollout,
         Code::ApproversTooFew,
         Code::NoWave,
         Code::TwoWaves,
@@ -130,5 +131,26 @@ fn a_finding_has_a_stable_shape_in_json() {
                 "length": 5,
             },
         }])
+    );
+}
+
+#[test]
+fn of_several_rollouts_every_fault_is_told_and_where_the_first_of_them_is() {
+    let text = "apiVersion: tenantfleet.dev/v1alpha1\nkind: Rollout\nmetadata: {name: one}\n\
+                spec: {target: {kubernetes: '1.36'}, waves: [{name: all, selector: {}}], slotz: Binding}\n---\n\
+                apiVersion: tenantfleet.dev/v1alpha1\nkind: Rollout\nmetadata: {name: two}\n\
+                spec: {target: {kubernetes: '1.36'}}\n";
+    let findings = rollout_file(&load(&[Input::text("up.yaml", text)])).unwrap_err();
+    let said = findings.iter().map(|one| {
+        let place = one.place.as_ref().unwrap();
+        (one.code, place.line, one.hint.as_deref().unwrap_or_default())
+    });
+    assert_eq!(
+        said.collect::<Vec<_>>(),
+        [
+            (Code::UnknownField, 4, "did you mean `slots`?"),
+            (Code::OneRollout, 8, "keep it in a file of its own: the first is at up.yaml:3"),
+            (Code::MissingField, 9, "add `waves`: the waves, in the order in which they run"),
+        ]
     );
 }

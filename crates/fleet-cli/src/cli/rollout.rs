@@ -182,6 +182,8 @@ pub enum PlanFormat {
     Json,
     /// The plan as it is stored.
     Yaml,
+    /// The names of the rollouts alone.
+    Name,
     /// Drawn over time.
     Timeline,
 }

@@ -73,6 +73,7 @@ pub(crate) async fn run(session: &Session, arguments: &CalendarArguments) -> Res
         CalendarFormat::Wide => Format::Wide,
         CalendarFormat::Json => Format::Json,
         CalendarFormat::Yaml => Format::Yaml,
+        CalendarFormat::Name => Format::Name,
     };
     session.printer.value(
         format,

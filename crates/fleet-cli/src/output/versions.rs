@@ -56,8 +56,12 @@ fn head(sum: &VersionSummary) -> String {
         .iter()
         .map(|(state, count)| toned(format!("{count} {}", state.as_str()), tone(*state)))
         .collect();
-    let mut lines =
-        vec![format!("{} {noun}: {}; support: {}", sum.clusters, versions.join(", "), support.join(", "))];
+    let clusters = format!("{} {noun}", sum.clusters);
+    let mut lines = vec![if versions.is_empty() {
+        format!("{clusters}: what runs there is not known yet")
+    } else {
+        format!("{clusters}: {}; support: {}", versions.join(", "), support.join(", "))
+    }];
     if sum.behind + sum.ahead + sum.going_back > 0 {
         let back = match sum.going_back {
             0 => String::new(),

@@ -327,7 +327,9 @@ fn going_back(scene: &Scene<'_>, member: &Member<'_>, mut status: RolloutMemberS
 fn failed(scene: &Scene<'_>, member: &Member<'_>, mut status: RolloutMemberStatus) -> Next {
     let retry = &member.spec().retry;
     let again = retry.is_some() && *retry != status.retry;
-    if !again || !matches!(scene.run(), Run::Running | Run::Paused | Run::RollingBack) {
+    // After an abort nothing begins any more, but what somebody takes back goes back all the same.
+    let goes_on = matches!(scene.run(), Run::Running | Run::Paused) || back::is_asked_for(scene, member);
+    if !again || !goes_on {
         return Next::stay(status);
     }
     status.retry.clone_from(retry);

@@ -13,7 +13,10 @@ use fleet_api::{
 use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use super::{ClusterView, MemberView, World, twist::Twist};
+use super::{
+    ClusterView, MemberView, World,
+    twist::{Mutant, Twist},
+};
 
 /// How far a time that was written may lie ahead before it is taken for one of a clock that has been set back since.
 const AHEAD: SignedDuration = SignedDuration::from_mins(10);
@@ -174,7 +177,8 @@ impl<'a> Member<'a> {
     /// Before when it is not to begin: its slot, where slots bind, and the moment to which somebody put it off.
     pub(super) fn bound(&self, scene: &Scene<'_>) -> Option<Timestamp> {
         let slot = (scene.spec().slots == Slots::Binding).then(|| self.spec().slot.0);
-        slot.max(self.spec().not_before.as_ref().map(|at| at.0))
+        let put_off = self.spec().not_before.as_ref().filter(|_| !scene.twist.is(Mutant::IgnoresBeingPutOff));
+        slot.max(put_off.map(|at| at.0))
     }
 
     /// By this order members begin, and by its reverse they are rolled back.

@@ -67,6 +67,8 @@ pub enum Mutant {
     NodesFollowAtOnce,
     /// Rule 12: members begin before the slot that the plan gave them.
     IgnoresSlots,
+    /// Rule 12: members begin before the moment to which somebody put them off.
+    IgnoresBeingPutOff,
     /// What a person paused or aborted goes on.
     IgnoresPause,
     /// Clusters that another rollout moves are moved.
@@ -108,6 +110,7 @@ impl Mutant {
         Self::OneVoteIsEnough,
         Self::NodesFollowAtOnce,
         Self::IgnoresSlots,
+        Self::IgnoresBeingPutOff,
         Self::IgnoresPause,
         Self::IgnoresOtherRollouts,
         Self::MovesOutliveTheirRollout,
@@ -134,7 +137,7 @@ impl Mutant {
             | Self::VotesInAdvance
             | Self::OneVoteIsEnough => 10,
             Self::NodesFollowAtOnce => 11,
-            Self::IgnoresSlots => 12,
+            Self::IgnoresSlots | Self::IgnoresBeingPutOff => 12,
             Self::IgnoresPause | Self::IgnoresOtherRollouts | Self::MovesOutliveTheirRollout => 0,
         }
     }

@@ -195,18 +195,36 @@ fn what_runs_is_left_to_arrive_before_it_goes_back() {
 
 #[test]
 fn a_member_that_failed_on_its_way_back_is_tried_again_only_when_somebody_says_so() {
-    let mut hub = done();
-    hub.member_spec("a").rollback = true;
-    hub.settle();
+    for aborted in [false, true] {
+        let mut hub = rollout(json!([wave("w", json!({"maxConcurrent": 2}))])).with("w", &["a", "b"]);
+        hub.begin();
+        hub.succeed("a");
+        if aborted {
+            hub.run(Run::Aborted);
+        }
+        hub.succeed("b");
+        hub.member_spec("a").rollback = true;
+        hub.settle();
+        hub.get_stuck("a");
+        assert_eq!((hub.state("a"), hub.stage("a")), (Failed, Some(MoveStage::Back)), "aborted: {aborted}");
+        hub.member_spec("a").retry = Some("1".to_owned());
+        hub.settle();
+        assert_eq!(hub.state("a"), RollingBack, "aborted: {aborted}");
+        assert_eq!(hub.cluster("a").current.as_ref().unwrap().id, "r1-2");
+        hub.succeed("a");
+        assert_eq!(hub.state("a"), RolledBack, "aborted: {aborted}");
+    }
+}
+
+#[test]
+fn nothing_but_a_way_back_is_tried_again_after_an_abort() {
+    let mut hub = rollout(json!([wave("w", json!({"maxFailures": 1}))])).with("w", &["a"]);
+    hub.begin();
     hub.get_stuck("a");
-    assert_eq!(hub.state("a"), Failed);
-    assert_eq!(hub.stage("a"), Some(MoveStage::Back));
+    hub.run(Run::Aborted);
     hub.member_spec("a").retry = Some("1".to_owned());
     hub.settle();
-    assert_eq!(hub.state("a"), RollingBack);
-    assert_eq!(hub.cluster("a").current.as_ref().unwrap().id, "r1-2");
-    hub.succeed("a");
-    assert_eq!(hub.state("a"), RolledBack);
+    assert_eq!((hub.state("a"), hub.phase()), (Failed, RolloutPhase::Aborted));
 }
 
 #[test]

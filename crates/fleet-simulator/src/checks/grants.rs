@@ -2,7 +2,7 @@
 
 use fleet_api::{
     eks::durations::{ADDON_UPDATE, CONTROL_PLANE_UPDATE},
-    v1alpha1::{MemberState, RolloutStatus, Run, Slots, Wave},
+    v1alpha1::{MemberState, RolloutMemberSpec, RolloutStatus, Run, Slots, Wave},
 };
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
@@ -13,7 +13,7 @@ use super::{
 use crate::{
     hub::Member,
     scenario::Target,
-    time::{MINUTE, Millis, SECOND, length},
+    time::{MINUTE, Millis, SECOND, length, timestamp},
 };
 
 /// How long a step is expected to take: less of a window than this is not enough.
@@ -86,7 +86,7 @@ impl Seen<'_> {
         Ok(())
     }
 
-    /// Slots, windows and freezes.
+    /// Slots, moments to which members were put off, windows and freezes.
     fn grant_in_time(&self, index: usize) -> Result<(), Violation> {
         let Some(member) = self.scenario.members.get(index) else { return Ok(()) };
         let error = self.scenario.clock_error();
@@ -94,6 +94,17 @@ impl Seen<'_> {
         if self.scenario.slots == Slots::Binding && self.now + error + SECOND < slot {
             let text =
                 format!("{} is allowed to begin {} before its slot", member.name, length(slot - self.now));
+            return Err(self.broken(Rule::Slots, text));
+        }
+        let put_off = |spec: &RolloutMemberSpec| {
+            let until = spec.not_before.as_ref();
+            until.is_some_and(|until| timestamp(self.now + error + SECOND) < until.0)
+        };
+        let mut seen =
+            self.hub.members.get(index).into_iter().flat_map(|all| all.since(self.oldest())).flatten();
+        if seen.all(|member| put_off(&member.spec)) {
+            let text =
+                format!("{} is allowed to begin before the moment to which it was put off", member.name);
             return Err(self.broken(Rule::Slots, text));
         }
         self.in_window(index, Step::Begins(step_takes(self.scenario.target)), "is allowed to begin")

@@ -117,6 +117,25 @@ pub(super) fn stored_late(random: &mut Random, scenario: &mut Scenario) {
     }
 }
 
+/// Members that somebody puts off, most of them before they begin, and some twice: later, or sooner again.
+pub(super) fn put_off(random: &mut Random, theme: Theme, scenario: &mut Scenario) {
+    if theme == Theme::Fair {
+        return;
+    }
+    let minutes = scenario.mended_after / MINUTE;
+    for index in 0..scenario.members.len() {
+        if !random.chance(8) {
+            continue;
+        }
+        for _ in 0..random.between(1, 2) {
+            let early = if random.chance(70) { 30.min(minutes) } else { minutes };
+            let at = random.between(0, early) * MINUTE;
+            scenario.acts.push((at, Act::PutOff(index, random.between(0, minutes) * MINUTE)));
+        }
+    }
+    scenario.acts.sort_by_key(|(at, _)| *at);
+}
+
 /// Nodes that were held back and cannot follow when they should: a disruption budget, no addresses, a broken image.
 pub(super) fn stuck_nodes(random: &mut Random, theme: Theme, scenario: &mut Scenario) {
     if theme == Theme::Fair || scenario.hold_nodes.is_none() {

@@ -52,10 +52,15 @@ pub(crate) async fn skip(session: &Session, arguments: &Members) -> Result<Exit>
 }
 
 pub(crate) async fn retry(session: &Session, arguments: &Members) -> Result<Exit> {
-    // What could not go back is tried again also when all others are back.
-    let tried = [Run::Running, Run::RollingBack];
+    // What could not go back is tried again also when everything else has ended.
+    let tried = [Run::Running, Run::RollingBack, Run::Aborted];
     let (hub, rollout, members) = read(session, arguments.rollout.as_deref(), &tried).await?;
     let chosen = pick::of_tenants(&members, &arguments.tenants, pick::name_of(&rollout))?;
+    let failed_back =
+        |member: &&RolloutMember| member.spec.rollback && status_of(member).state == MemberState::Failed;
+    if rollout.spec.run == Run::Aborted && !chosen.iter().all(failed_back) {
+        return Err(steer::over(&rollout));
+    }
     for member in &chosen {
         let state = status_of(member).state;
         if state != MemberState::Failed {

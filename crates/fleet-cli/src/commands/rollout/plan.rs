@@ -140,7 +140,7 @@ fn refuse(
     match format {
         PlanFormat::Json => session.printer.data(&json(&refused)?)?,
         PlanFormat::Yaml => session.printer.data(&yaml(&refused)?)?,
-        PlanFormat::Table | PlanFormat::Wide | PlanFormat::Timeline => {
+        PlanFormat::Table | PlanFormat::Wide | PlanFormat::Name | PlanFormat::Timeline => {
             session.printer.note(&format!("{}\n", spec::texts(findings)));
             if !conflicts.is_empty() {
                 session.printer.note(&format!("{}\n", conflict::what_helps(conflicts)));
@@ -217,6 +217,9 @@ fn print<'m>(
         (PlanFormat::Yaml, _) => yaml(&chain())?,
         (PlanFormat::Table, _) => each(&|plan| table::text(plan, false)),
         (PlanFormat::Wide, _) => each(&|plan| table::text(plan, true)),
+        (PlanFormat::Name, _) => {
+            plans.iter().map(|plan| format!("rollout/{}", plan.name)).collect::<Vec<_>>().join("\n")
+        }
         (PlanFormat::Timeline, _) => {
             let width = session.printer.width();
             each(&|plan| timeline::text(plan, times, width))

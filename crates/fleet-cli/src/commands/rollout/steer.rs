@@ -104,8 +104,12 @@ pub(super) fn version(rollout: &Rollout) -> Option<&str> {
 pub(super) fn over(rollout: &Rollout) -> CliError {
     let phase = rollout.status.as_ref().map(|status| status.phase).unwrap_or_default();
     let name = pick::name_of(rollout);
-    let over = CliError::no(format!("rollout `{name}` is over: it is {phase:?}"))
-        .hint("plan another one with `fleet rollout plan -f FILE`");
+    let message = if phase.is_over() {
+        format!("rollout `{name}` is over: it is {phase:?}")
+    } else {
+        format!("rollout `{name}` was aborted, and is over once what runs has ended")
+    };
+    let over = CliError::no(message).hint("plan another one with `fleet rollout plan -f FILE`");
     if phase == RolloutPhase::RolledBack {
         return over;
     }
