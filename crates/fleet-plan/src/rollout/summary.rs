@@ -210,13 +210,13 @@ fn reasons(
             Code::RolloutPlanned,
             Who::Operator,
             "planned: nothing moves before somebody starts it",
-            "set `run` to `Running`",
+            "start it with `fleet rollout start --plan FILE`, or set its `run` to `Running`",
         )),
         Run::Paused => reasons.push(entry_with_hint(
             Code::RolloutPaused,
             Who::Operator,
             "paused: nothing new begins, and what runs is left to finish",
-            "set `run` to `Running`",
+            "let it go on with `fleet rollout resume`, or set its `run` to `Running`",
         )),
         Run::Running | Run::RollingBack => {}
     }

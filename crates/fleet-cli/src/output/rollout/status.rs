@@ -163,13 +163,16 @@ impl RolloutView {
     fn headline(&self, now: Timestamp) -> String {
         let MemberCounts { members, waiting, moving, soaking, succeeded, failed, left_out, rolled_back } =
             self.counts;
+        let going = self.members.iter().filter(|line| line.state == MemberState::RollingBack).count();
+        let going_back = i32::try_from(going).unwrap_or(i32::MAX).min(rolled_back);
         let counts = [
             (succeeded, "done", Tone::Good),
             (soaking, "soaking", Tone::Good),
             (moving, "moving", Tone::Busy),
             (waiting, "waiting", Tone::Plain),
             (failed, "failed", Tone::Bad),
-            (rolled_back, "rolled back", Tone::Bad),
+            (going_back, "going back", Tone::Bad),
+            (rolled_back - going_back, "rolled back", Tone::Bad),
             (left_out, "left out", Tone::Faint),
         ];
         let counts: Vec<String> = counts
@@ -183,15 +186,20 @@ impl RolloutView {
             (Some(started), Some(ended)) => {
                 format!(", ended {} after {}", moment(ended), short_duration(started.duration_until(ended)))
             }
-            (Some(started), None) => format!(", for {}", short_duration(started.duration_until(now))),
+            (Some(started), None) => {
+                format!(", begun {} ago", short_duration(started.duration_until(now)))
+            }
             (None, _) => String::new(),
         };
+        // What runs is left to finish, and until then the phase says that.
+        let ends = self.run == Run::Aborted && !self.phase.is_over();
+        let stands = if ends { "being aborted" } else { phase(self.phase) };
         let wave = self.wave.as_ref().map(|wave| format!(", wave {}", plain(wave))).unwrap_or_default();
         format!(
             "rollout {} {} is {}{wave}{time}\n{members} {noun}{told}\nplan {} by {}",
             toned(plain(&self.name), Tone::Strong),
             self.target,
-            toned(phase(self.phase), tone(self.phase)),
+            toned(stands, tone(self.phase)),
             self.plan_hash,
             plain(&self.author),
         )

@@ -64,7 +64,7 @@ fn a_rollout_shows_its_waves_gates_soak_clocks_and_what_holds_it() {
     let view = RolloutView::of(&rollout, &records, &[cluster("this", 7_260)], now);
     let text = anstream::adapter::strip_str(&view.to_text(false, now)).to_string();
     let expected = [
-        "rollout up to Kubernetes 1.36 is running, wave first, for 3h0m",
+        "rollout up to Kubernetes 1.36 is running, wave first, begun 3h0m ago",
         "2 members: 1 soaking, 1 waiting",
         &format!("plan {} by jane", "0".repeat(64)),
         "",
@@ -163,4 +163,35 @@ fn nodes_that_are_held_back_or_cannot_follow_are_told() {
         "{late}"
     );
     assert!(!text("1.36", "2026-11-25T13:00:00Z").contains("nodes"));
+}
+
+#[test]
+fn what_still_goes_on_after_an_abort_is_told_as_such() {
+    let rollout: Rollout = serde_json::from_value(json!({
+        "apiVersion": "tenantfleet.dev/v1alpha1", "kind": "Rollout", "metadata": {"name": "up", "uid": "r"},
+        "spec": {
+            "target": {"kubernetes": "1.36"}, "author": "jane", "plannedMembers": 2, "planHash": "0".repeat(64),
+            "run": "Aborted", "waves": [{"name": "first", "selector": {}}],
+        },
+        "status": {"phase": "Running", "counts": {"members": 2, "rolledBack": 2}},
+    }))
+    .unwrap();
+    let member = |tenant: &str, state: &str| -> RolloutMember {
+        serde_json::from_value(json!({
+            "apiVersion": "tenantfleet.dev/v1alpha1", "kind": "RolloutMember",
+            "metadata": {"name": format!("up.{tenant}")},
+            "spec": {
+                "rollout": "up", "tenant": tenant, "cluster": tenant, "clusterUid": "c", "wave": "first",
+                "from": "1.35", "slot": "2026-11-24T12:00:00Z",
+            },
+            "status": {"state": state},
+        }))
+        .unwrap()
+    };
+    let members = [member("acme", "RollingBack"), member("globex", "RolledBack")];
+    let now = "2026-11-24T15:00:00Z".parse().unwrap();
+    let view = RolloutView::of(&rollout, &members, &[], now);
+    let text = anstream::adapter::strip_str(&view.to_text(false, now)).to_string();
+    assert!(text.starts_with("rollout up to Kubernetes 1.36 is being aborted\n"), "{text}");
+    assert_eq!(text.lines().nth(1), Some("2 members: 1 going back, 1 rolled back"));
 }
