@@ -2,13 +2,9 @@
 //!
 //! The schemas are those of the CRDs, so that what passes here is what an API server takes.
 
-use std::{collections::BTreeMap, str::FromStr, sync::LazyLock};
+use std::{collections::BTreeMap, sync::LazyLock};
 
-use fleet_api::{
-    KubernetesVersion,
-    text::{Day, Gap, Minutes, TimeOfDay},
-    v1alpha1::{DRIVEN_FIELDS, definitions},
-};
+use fleet_api::v1alpha1::{DRIVEN_FIELDS, definitions};
 use regex_lite::Regex;
 use serde_json::{Map, Value as Json};
 
@@ -20,10 +16,7 @@ use crate::{
     text::{nearest, one_of, shown},
 };
 
-/// The pattern of lengths of time in minutes.
-const MINUTES: &str = "^(([1-9][0-9]{0,3}|[1-3][0-9]{4}|4[0-3][0-9]{3}|44[0-5][0-9]{2}|446[0-3][0-9]|44640)m|([1-9][0-9]?|[1-6][0-9]{2}|7[0-3][0-9]|74[0-3])h([0-5]?[0-9]m)?|744h)$";
-
-const DURATION_HINT: &str = "write hours, minutes or both, from `1m` to `744h` (31 days)";
+mod patterns;
 
 /// The schemas of the kinds' specs, and their patterns compiled.
 struct Schemas {
@@ -44,76 +37,15 @@ static SCHEMAS: LazyLock<Schemas> = LazyLock::new(|| {
         {
             required.retain(|field| !field.as_str().is_some_and(|field| DRIVEN_FIELDS.contains(&field)));
         }
-        collect_patterns(&spec, &mut patterns);
+        patterns::collect(&spec, &mut patterns);
         specs.insert(definition.spec.names.kind, spec);
     }
     Schemas { specs, patterns }
 });
 
-fn collect_patterns(schema: &Json, into: &mut BTreeMap<String, Regex>) {
-    match schema {
-        Json::Object(fields) => {
-            if let Some(pattern) = fields.get("pattern").and_then(Json::as_str)
-                && let Ok(regex) = Regex::new(pattern)
-            {
-                into.insert(pattern.to_owned(), regex);
-            }
-            fields.values().for_each(|below| collect_patterns(below, into));
-        }
-        Json::Array(items) => items.iter().for_each(|below| collect_patterns(below, into)),
-        _ => {}
-    }
-}
-
 /// The schema of a kind's spec.
 pub(crate) fn of_spec(kind: &str) -> &'static Json {
     SCHEMAS.specs.get(kind).unwrap_or(&Json::Null)
-}
-
-/// What a pattern stands for, in words.
-fn pattern_words(pattern: &str) -> Option<&'static str> {
-    Some(match pattern {
-        "^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$" => {
-            "a label value: letters, digits, `-`, `_` and `.`, with a letter or digit at both ends"
-        }
-        "^[0-9]{12}$" => "an AWS account: 12 digits in quotes",
-        "^[a-z]{2}(-[a-z]+)+-[0-9]$" => "an AWS region such as `eu-central-1`",
-        r"^arn:aws[a-z-]*:iam::[0-9]{12}:role/.+$" => {
-            "the ARN of an IAM role, such as `arn:aws:iam::111122223333:role/NAME`"
-        }
-        r"^arn:aws[a-z-]*:iam::[0-9]{12}:(role|user)/.+$" => {
-            "the ARN of an IAM role or user, such as `arn:aws:iam::111122223333:role/NAME`"
-        }
-        r"^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/.+$" => {
-            "the ARN of a KMS key, such as `arn:aws:kms:eu-central-1:111122223333:key/ID`"
-        }
-        "^[a-z]([-a-z0-9]*[a-z0-9])?$" => {
-            "a name of lower-case letters, digits and `-` that begins with a letter"
-        }
-        "^AmazonEKS[A-Za-z]+Policy$" => "the name of an EKS access policy, such as `AmazonEKSViewPolicy`",
-        "^[0-9a-f]{64}$" => "a SHA-256 in 64 hexadecimal digits",
-        "^[A-Z]{2,4}-[0-9]{1,2}$" => "the id of a control, such as `POD-7`",
-        "^[-._a-zA-Z0-9]+$" => "a key of a Secret: letters, digits, `-`, `.` and `_`",
-        _ => return None,
-    })
-}
-
-/// Values that are parsed, by the pattern that their schema has: the parser knows more than the pattern.
-fn parse_error(pattern: &str, text: &str) -> Option<Result<(), String>> {
-    fn parse<T: FromStr>(text: &str) -> Result<(), String>
-    where
-        T::Err: std::fmt::Display,
-    {
-        text.parse::<T>().map(drop).map_err(|error| error.to_string())
-    }
-    Some(match pattern {
-        "^[0-9]{4}-[0-9]{2}-[0-9]{2}$" => parse::<Day>(text),
-        "^([01][0-9]|2[0-3]):[0-5][0-9]$" => parse::<TimeOfDay>(text),
-        MINUTES => parse::<Minutes>(text),
-        "^[0-9]{1,4}[hd]$" => parse::<Gap>(text),
-        r"^1\.(0|[1-9][0-9]{0,2})$" => parse::<KubernetesVersion>(text),
-        _ => return None,
-    })
 }
 
 /// A fault at a mark, before it is told which object it is in.
@@ -345,7 +277,7 @@ impl<'a> Walk<'a> {
     fn text(&mut self, schema: &Json, node: &Node, path: &FieldPath) -> Option<Json> {
         let Value::Text(text) = &node.value else {
             let number = matches!(node.value, Value::Integer(_) | Value::Float(_));
-            if schema["pattern"] == MINUTES && number {
+            if schema["pattern"] == patterns::MINUTES && number {
                 let raw = self.source.raw(node.at).map(|raw| shown(&raw)).unwrap_or_default();
                 let hint = format!("write its unit behind it, such as `{raw}h` or `{raw}m`");
                 return self.wrong_type_with(node, path, "a duration", Some(hint));
@@ -380,9 +312,9 @@ impl<'a> Walk<'a> {
     }
 
     fn pattern(&mut self, pattern: &str, text: &str, node: &Node, path: &FieldPath) {
-        if let Some(parsed) = parse_error(pattern, text) {
+        if let Some(parsed) = patterns::parse_error(pattern, text) {
             if let Err(message) = parsed {
-                let hint = (pattern == MINUTES).then(|| DURATION_HINT.to_owned());
+                let hint = (pattern == patterns::MINUTES).then(|| patterns::DURATION_HINT.to_owned());
                 self.error(node.at, Code::InvalidValue, path, message, hint);
             }
             return;
@@ -391,7 +323,7 @@ impl<'a> Walk<'a> {
             return;
         }
         let words =
-            pattern_words(pattern).map_or_else(|| format!("text that matches `{pattern}`"), str::to_owned);
+            patterns::words(pattern).map_or_else(|| format!("text that matches `{pattern}`"), str::to_owned);
         let code = if words.starts_with("a label value") { Code::LabelValue } else { Code::InvalidValue };
         let hint = text.contains(":assumed-role/").then(|| {
             "name the role itself, not a session of it: `arn:aws:iam::ACCOUNT:role/NAME`".to_owned()
@@ -505,53 +437,6 @@ fn to_json(node: &Node) -> Json {
         Value::List(items) => Json::Array(items.iter().map(to_json).collect()),
         Value::Map(entries) => {
             Json::Object(entries.iter().map(|(key, value)| (key.text.clone(), to_json(value))).collect())
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_pattern_of_the_schemas_compiles_and_has_words_or_a_parser() {
-        fn walk(schema: &Json, found: &mut Vec<String>) {
-            match schema {
-                Json::Object(fields) => {
-                    found.extend(fields.get("pattern").and_then(Json::as_str).map(str::to_owned));
-                    fields.values().for_each(|below| walk(below, found));
-                }
-                Json::Array(items) => items.iter().for_each(|below| walk(below, found)),
-                _ => {}
-            }
-        }
-        let mut patterns = Vec::new();
-        for kind in
-            ["Fleet", "Tenant", "TenantClass", "Baseline", "VersionChannel", "ControlException", "Rollout"]
-        {
-            walk(of_spec(kind), &mut patterns);
-            assert!(of_spec(kind).is_object(), "{kind}");
-        }
-        assert!(patterns.len() > 10);
-        for pattern in patterns {
-            assert!(SCHEMAS.patterns.contains_key(&pattern), "{pattern}");
-            assert!(pattern_words(&pattern).is_some() || parse_error(&pattern, "").is_some(), "{pattern}");
-        }
-    }
-
-    #[test]
-    fn the_pattern_of_durations_takes_what_their_parser_takes() {
-        let pattern = SCHEMAS.patterns.get(MINUTES).unwrap();
-        let hours = (0..1100).flat_map(|hours| {
-            ["", "0m", "00m", "5m", "05m", "59m", "60m", "090m"].map(|minutes| format!("{hours}h{minutes}"))
-        });
-        let minutes = (0..60_000).step_by(7).chain(44_600..44_700).map(|minutes| format!("{minutes}m"));
-        let odd = ["", "h", "m", "4", "04h", "090m", "-5h", "+5h", "4h ", "1.5h", "8d", "1h30", "1m1h", "٤h"];
-        for text in hours.chain(minutes).chain(odd.map(str::to_owned)) {
-            assert_eq!(pattern.is_match(&text), text.parse::<Minutes>().is_ok(), "{text}");
-        }
-        for (text, minutes) in [("1m", 1), ("90m", 90), ("4h", 240), ("1h30m", 90), ("744h", 44_640)] {
-            assert_eq!(text.parse(), Ok(Minutes(minutes)), "{text}");
         }
     }
 }
