@@ -34,10 +34,10 @@ struct Stored {
     evidence: Option<Evidence>,
 }
 
-/// Plays the rollout.
-pub(crate) fn measure(figures: &mut Figures) -> Result<()> {
+/// Plays a rollout to its end, and says how long each tick took.
+fn play(members: usize) -> Result<Vec<Duration>> {
     let mut now = Timestamp::now();
-    let plan = MadeFleet::of(MEMBERS, Windows::Always)?.plan(now)?;
+    let plan = MadeFleet::of(members, Windows::Always)?.plan(now)?;
     let rollout = rollout_object(&plan, "bench", Run::Running);
     let mut stored: BTreeMap<String, Stored> = member_objects(&plan, UID)
         .map(|member| (member.metadata.name.clone().unwrap_or_default(), Stored::new(member)))
@@ -46,7 +46,12 @@ pub(crate) fn measure(figures: &mut Figures) -> Result<()> {
     let mut times = Vec::new();
     while status.phase != RolloutPhase::Completed {
         if times.len() == MOST_TICKS {
-            bail!("the rollout has not ended after {MOST_TICKS} ticks: {:?}", status.counts);
+            let why: Vec<&str> = status.report.iter().map(|entry| entry.message.as_str()).collect();
+            bail!(
+                "the rollout has not ended after {MOST_TICKS} ticks: {:?}; {}",
+                status.counts,
+                why.join("; ")
+            );
         }
         let world = world(&rollout, &status, &stored, now);
         let began = Instant::now();
@@ -56,6 +61,12 @@ pub(crate) fn measure(figures: &mut Figures) -> Result<()> {
         now += SignedDuration::from_secs(1);
         carry_out(tick, &mut status, &mut stored, times.len(), now);
     }
+    Ok(times)
+}
+
+/// Plays the rollout.
+pub(crate) fn measure(figures: &mut Figures) -> Result<()> {
+    let times = play(MEMBERS)?;
     let count = times.len();
     let all: Duration = times.iter().sum();
     let spread = Spread::of(times);
@@ -131,7 +142,7 @@ fn world<'a>(
         members: stored.iter().map(|(name, stored)| (name.clone(), stored.view())).collect(),
         votes: Vec::new(),
         checks: BTreeMap::new(),
-        stored_plan: String::new(),
+        stored_plan: rollout.spec.plan_hash.clone(),
         approvers: &[],
         now,
     }
@@ -180,5 +191,15 @@ pub(crate) fn evidence(wanted: &Move, now: Timestamp) -> Evidence {
         healthy_seconds: 0,
         stuck: None,
         message: String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rollout_that_is_measured_runs_to_its_end() {
+        assert!(!play(20).unwrap().is_empty());
     }
 }
