@@ -107,6 +107,11 @@ impl Printer {
         }
     }
 
+    /// Writes to stderr why something was refused, quiet or not.
+    pub(crate) fn refusal(&self, text: &str) {
+        self.speak(text);
+    }
+
     /// Writes an error to stderr, quiet or not.
     pub(crate) fn error(&self, error: &CliError) {
         let text = error.to_text();

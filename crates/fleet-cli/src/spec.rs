@@ -57,7 +57,7 @@ pub(crate) fn read(
             Ok(fleet)
         }
         Err(findings) => {
-            printer.note(&format!("{}\n", texts(&findings)));
+            printer.refusal(&format!("{}\n", texts(&findings)));
             Err(CliError::usage(format!("the spec cannot be used: {}", render::summary(&findings)))
                 .hint("mend it and try again; `fleet validate` checks it without changing anything"))
         }

@@ -247,13 +247,20 @@ async fn after_the_end(world: &World) {
     world.fleet("rollout retry acme --rollout up").is(1, "`fleet rollout rollback --rollout up`");
     let stuck =
         json!({"state": "Failed", "message": "cannot go back", "backStartedAt": "2026-11-24T13:00:00Z"});
-    world.status::<RolloutMember>("up.acme", stuck).await;
+    world.status::<RolloutMember>("up.acme", stuck.clone()).await;
+    world
+        .fleet("rollout rollback acme --rollout up --yes")
+        .is(1, "tried again with `fleet rollout retry acme --rollout up`");
     world.fleet("rollout retry acme --rollout up").is(0, "acme is to be tried again");
+    assert!(world.member("acme").await.spec.rollback);
+    let soaking = json!({"state": "Soaking", "message": "soaks", "backStartedAt": null});
+    world.status::<RolloutMember>("up.acme", soaking).await;
     world.fleet("rollout rollback acme --yes").is(1, "name one that is over with `--rollout NAME`");
     world.fleet("rollout status up -o wide").is(1, "ROLL BACK UNTIL").is(1, "2126-01-08");
     world.fleet("rollout rollback --rollout up --yes").is(0, "acme is to be rolled back");
     assert_eq!(world.rollout().await.spec.run, Run::RollingBack);
     world.status::<Rollout>("up", json!({"phase": "RolledBack"})).await;
+    world.status::<RolloutMember>("up.acme", stuck).await;
     world.fleet("rollout skip acme --rollout up").is(1, "rollout `up` is over");
     world.fleet("rollout retry acme --rollout up").is(0, "acme is to be tried again");
 }

@@ -237,13 +237,23 @@ fn convert(kind: Kind, root: &Node, walk: &mut Walk<'_>) -> Option<Typed> {
         }
     };
     let mut spec = spec;
-    if let (Kind::Rollout, Some(Json::Object(spec))) = (kind, &mut spec) {
-        spec.retain(|field, _| !DRIVEN_FIELDS.contains(&field.as_str()));
+    if kind == Kind::Rollout {
+        if let Some(Json::Object(spec)) = &mut spec {
+            spec.retain(|field, _| !DRIVEN_FIELDS.contains(&field.as_str()));
+        }
+        // How it is written does not matter where it is not to be written at all.
+        let driven = DRIVEN_FIELDS.map(|field| spec_path.field(field));
+        let is_told = |fault: &Fault| {
+            fault.code == Code::DrivenField
+                || !driven.iter().any(|path| path.touches(&fault.path) && fault.path != spec_path)
+        };
+        walk.faults.retain(is_told);
     }
     let object = json!({
         "apiVersion": API_VERSION,
         "kind": kind.as_str(),
-        "metadata": metadata?,
+        // An object whose name is missing is judged all the same, under one that nothing is said of.
+        "metadata": metadata.unwrap_or_else(|| json!({"name": "unnamed"})),
         "spec": spec?,
     });
     match kind {

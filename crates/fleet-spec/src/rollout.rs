@@ -4,7 +4,7 @@ use fleet_api::v1alpha1::RolloutStrategy;
 
 use crate::{
     check::{locate, place_of, problem_of},
-    field_path::FieldPath,
+    field_path::{FieldPath, Segment},
     finding::{Code, Finding, Severity, any_error},
     input::about_file,
     load::Loaded,
@@ -38,23 +38,26 @@ pub fn rollout_file(loaded: &Loaded) -> Result<RolloutFile<'_>, Vec<Finding>> {
     for (index, document) in loaded.documents.iter().enumerate() {
         let Some(source) = loaded.sources.get(document.source) else { continue };
         let object = object::read(&document.root, source);
-        // A file of a single document that is no object of ours is told what is wrong with it.
-        if object.kind == Some(Kind::Rollout) || (object.kind.is_none() && loaded.documents.len() == 1) {
+        // Of a document that may have been meant as one, what is wrong with it is told.
+        if object.kind == Some(Kind::Rollout) || (object.kind.is_none() && !is_somebody_elses(&object)) {
             rollouts.push((index, object));
         }
     }
     // One is planned at a time, and the others are told where the first is.
-    let first = rollouts.first().and_then(|(index, _)| loaded.documents.get(*index));
-    let first = first.map(|document| place_of(loaded, document)).unwrap_or_default();
+    let mut first = None;
     let mut findings = loaded.findings.clone();
-    for (number, (index, object)) in rollouts.iter().enumerate() {
+    for (index, object) in &rollouts {
         let mut found = faults(loaded, *index, object);
-        if number > 0 {
-            let message = "one Rollout is planned at a time, and this is another";
-            let problem = Problem::error(Code::OneRollout, FieldPath::name(), message)
-                .hint(format!("keep it in a file of its own: the first is at {first}"));
-            let document = loaded.documents.get(*index);
-            found.extend(document.and_then(|document| locate(loaded, document, object, problem, None)));
+        let document = loaded.documents.get(*index).filter(|_| object.kind == Some(Kind::Rollout));
+        match (document, &first) {
+            (Some(document), Some(first)) => {
+                let message = "one Rollout is planned at a time, and this is another";
+                let problem = Problem::error(Code::OneRollout, FieldPath::name(), message)
+                    .hint(format!("keep it in a file of its own: the first is at {first}"));
+                found.extend(locate(loaded, document, object, problem, None));
+            }
+            (Some(document), None) => first = Some(place_of(loaded, document)),
+            (None, _) => {}
         }
         found.sort_by_key(|(_, at, finding)| (at.line, at.column, finding.code));
         findings.extend(found.into_iter().map(|(_, _, finding)| finding));
@@ -80,6 +83,28 @@ fn faults(loaded: &Loaded, index: usize, object: &Object) -> Vec<(usize, Mark, F
     problems.filter_map(|(problem, at)| locate(loaded, document, object, problem, at)).collect()
 }
 
+/// Whether an object is of a kind that stands beside rollouts.
+fn is_somebody_elses(object: &Object) -> bool {
+    let others = [Code::ForeignObject, Code::MadeByController, Code::TenantsOwn];
+    object.faults.iter().any(|fault| others.contains(&fault.code))
+}
+
+/// What is found of who belongs to which wave.
+const ABOUT_MEMBERS: [Code; 4] = [Code::TwoWaves, Code::NoWave, Code::EmptyWave, Code::NothingToDo];
+
+/// Whether a field says who takes part, or who belongs to a wave.
+fn selects(path: &FieldPath) -> bool {
+    let names = path.segments().iter().filter_map(|segment| match segment {
+        Segment::Field(name) => Some(name.as_str()),
+        Segment::Index(_) => None,
+    });
+    let names: Vec<&str> = names.collect();
+    matches!(
+        names.as_slice(),
+        ["spec", "members", ..] | ["spec", "waves"] | ["spec", "waves", "selector", ..]
+    )
+}
+
 impl RolloutFile<'_> {
     /// What was found when it was read, and problems of the rollout as findings with their places, in the order of the
     /// file. What a rule says of a field that was left out for a fault is only an echo.
@@ -87,6 +112,16 @@ impl RolloutFile<'_> {
         let Some(document) = self.loaded.documents.get(self.document) else { return Vec::new() };
         let errors = || self.object.faults.iter().filter(|fault| fault.severity == Severity::Error);
         let echo = |problem: &Problem| errors().any(|fault| fault.path.touches(&problem.path));
+        // A selector that cannot be read as it was meant says nothing of who belongs where. One that names somebody who is
+        // not there does.
+        let paths = errors().map(|fault| &fault.path);
+        let own = problems.iter().filter(|problem| {
+            problem.severity == Severity::Error
+                && !ABOUT_MEMBERS.contains(&problem.code)
+                && problem.code != Code::DanglingReference
+        });
+        let blurred = paths.chain(own.map(|problem| &problem.path)).any(selects);
+        let echo = |problem: &Problem| echo(problem) || (blurred && ABOUT_MEMBERS.contains(&problem.code));
         let escape = |problem: Problem| Problem {
             message: escaped(problem.message),
             hint: problem.hint.map(escaped),

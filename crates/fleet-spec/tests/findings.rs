@@ -10,7 +10,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use fleet_spec::{Code, Context, Finding, Input, ValidatedFleet, check, load, render, rollout_file};
+use fleet_spec::{
+    Code, Context, FieldPath, Finding, Input, Severity, ValidatedFleet, check, load, render, rollout_file,
+    rules::Problem,
+};
 
 fn demo() -> ValidatedFleet {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fleet/demo");
@@ -153,4 +156,27 @@ fn of_several_rollouts_every_fault_is_told_and_where_the_first_of_them_is() {
             (Code::MissingField, 9, "add `waves`: the waves, in the order in which they run"),
         ]
     );
+}
+
+#[test]
+fn who_belongs_where_is_told_only_when_every_selector_could_be_read() {
+    let told = |selector: &str| {
+        let text = format!(
+            "apiVersion: tenantfleet.dev/v1alpha1\nkind: Rollout\nmetadata: {{name: up}}\nspec:\n  target: {{kubernetes: \
+             '1.36'}}\n  waves:\n    - {{name: a, selector: {selector}}}\n    - {{name: b, selector: {{}}}}\n"
+        );
+        let loaded = load(&[Input::text("up.yaml", text)]);
+        let path = FieldPath::spec().field("waves").index(1).field("selector");
+        let overlap = Problem {
+            severity: Severity::Error,
+            code: Code::TwoWaves,
+            path,
+            message: "acme belongs to wave a and to wave b".to_owned(),
+            hint: None,
+        };
+        let findings = rollout_file(&loaded).unwrap().located(vec![overlap]);
+        findings.into_iter().map(|finding| finding.code).collect::<Vec<_>>()
+    };
+    assert_eq!(told("{tenants: [acme]}"), [Code::TwoWaves]);
+    assert_eq!(told("{tenant: [acme]}"), [Code::UnknownField]);
 }

@@ -224,7 +224,7 @@ fn reasons(
     let ends = phase.is_over() || matches!(scene.run(), Run::Aborted | Run::RollingBack);
     for wave in sum.waves.iter().filter(|_| sum.book.unseen == 0) {
         if ends {
-            at_the_end(scene, sum, wave, &mut reasons);
+            at_the_end(sum, wave, &mut reasons);
         } else {
             of_wave(scene, wave, &mut reasons);
         }
@@ -272,7 +272,7 @@ fn reasons(
 }
 
 /// What is left of a wave of which nothing begins any more: that it failed stops nothing, and holds nothing.
-fn at_the_end(scene: &Scene<'_>, sum: &Sum<'_, '_>, wave: &WaveFacts<'_>, reasons: &mut Vec<ReportEntry>) {
+fn at_the_end(sum: &Sum<'_, '_>, wave: &WaveFacts<'_>, reasons: &mut Vec<ReportEntry>) {
     let name = &wave.spec.name;
     let records = sum.found.members.iter().zip(&sum.decided.records);
     let stuck = records
@@ -282,9 +282,9 @@ fn at_the_end(scene: &Scene<'_>, sum: &Sum<'_, '_>, wave: &WaveFacts<'_>, reason
         })
         .count();
     let failed = wave.counts.failed;
-    if stuck > 0 && scene.run() == Run::RollingBack {
+    if stuck > 0 {
         let message = format!("wave `{name}`: {stuck} could not go back, and {failed} failed in all");
-        let hint = "look at them, and let them be tried again by another `retry` of the members";
+        let hint = "look at them, and let them be tried again with `fleet rollout retry TENANT`, or by another `retry` of the members";
         reasons.push(entry_with_hint(Code::MemberFailed, Who::Operator, message, hint));
     } else if failed > 0 {
         reasons.push(entry(Code::MemberFailed, Who::Operator, format!("wave `{name}`: {failed} failed")));

@@ -170,11 +170,13 @@ fn a_tenant_that_is_pinned_below_the_target_is_no_member_while_the_pin_holds() {
     }
     let mut world = fleet();
     world.tenants[0].spec.kubernetes = serde_json::from_value(json!({"version": "1.35"})).unwrap();
-    let mut baseline = by_ring(&["first", "second"]);
-    baseline.target =
+    let have = json!({"versions": {"controlPlane": "1.35", "addons": [{"name": "coredns", "version": "v1.11.1-eksbuild.1"}]}});
+    world.clusters[0].status = Some(serde_json::from_value(have).unwrap());
+    let mut addons = by_ring(&["first", "second"]);
+    addons.target =
         serde_json::from_value(json!({"addons": [{"name": "coredns", "version": "v1.11.3-eksbuild.1"}]}))
             .unwrap();
-    assert!(world.plan(&baseline).is_ok(), "a pin says nothing of add-ons");
+    assert!(world.plan(&addons).is_ok(), "a pin says nothing of add-ons");
 }
 
 #[test]
@@ -349,5 +351,10 @@ fn an_add_on_that_no_member_has_is_refused_with_the_nearest_one() {
     assert_eq!(found.problems[0].hint.as_deref(), Some("did you mean `coredns`? The members have coredns"));
     let found = codes(&world, &rollout(json!([{"name": "coredns", "version": "v 1"}])));
     assert_eq!(found, one(Code::Addon, "spec.target.addons[0].version"));
-    assert!(world.plan(&rollout(json!([{"name": "coredns", "version": "v1.11.3-eksbuild.1"}]))).is_ok());
+    let coredns = rollout(json!([{"name": "coredns", "version": "v1.11.3-eksbuild.1"}]));
+    assert!(world.plan(&coredns).is_ok());
+    // Clusters of Auto Mode may have none at all.
+    let found = fleet().plan(&coredns).unwrap_err();
+    assert_eq!(found.problems[0].message, "no member has the add-on `coredns`");
+    assert!(found.problems[0].hint.as_deref().unwrap().starts_with("the members have none"));
 }

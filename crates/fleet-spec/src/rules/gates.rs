@@ -1,6 +1,6 @@
 //! Gates of a rollout. A wave is fixed once its rollout is started, so that a gate which cannot open is refused before.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use fleet_api::{
     addresses::Addresses,
@@ -87,7 +87,8 @@ fn approval_gate(votes: &ApprovalGate, path: &FieldPath, references: &References
             problems.push(problem);
         }
     }
-    let least = i32::try_from(votes.roles.len()).unwrap_or(i32::MAX);
+    let different: BTreeSet<&String> = votes.roles.iter().collect();
+    let least = i32::try_from(different.len()).unwrap_or(i32::MAX);
     if votes.required < least && votes.required >= 1 {
         let count = match votes.required {
             1 => "one vote".to_owned(),

@@ -56,7 +56,9 @@ pub fn rollout(name: &str, strategy: &RolloutStrategy, references: &References<'
         problems.extend(target_addons(addons, &here.field("addons")));
     }
     if let Some(hold) = hold_nodes {
-        problems.extend(held(*hold, target.kubernetes.is_some(), path.field("holdNodes")));
+        let moves_something_else =
+            target.kubernetes.is_none() && (target.baseline.is_some() || target.addons.is_some());
+        problems.extend(held(*hold, moves_something_else, path.field("holdNodes")));
     }
     if offline_after.0 < OFFLINE_LEAST {
         let message =
@@ -88,8 +90,9 @@ fn target_addons(addons: &[AddonChoice], path: &FieldPath) -> Vec<Problem> {
     problems
 }
 
-fn held(hold: Minutes, moves_kubernetes: bool, path: FieldPath) -> Option<Problem> {
-    if !moves_kubernetes {
+/// A target that is missing, or could not be read, may well have been a minor.
+fn held(hold: Minutes, moves_something_else: bool, path: FieldPath) -> Option<Problem> {
+    if moves_something_else {
         let message = "nodes are held back only when the target is a Kubernetes minor";
         return Some(Problem::error(Code::InvalidValue, path, message).hint("take `holdNodes` away"));
     }
@@ -219,6 +222,8 @@ fn amount(field: &str, amount: &IntOrString, least: i32, wave: &FieldPath) -> Op
                 _ => {
                     let message =
                         format!("`{}` is no number and no percentage from {least}% to 100%", shown(text));
+                    let quoted = text.parse::<i32>().is_ok_and(|number| number >= least);
+                    let hint = if quoted { format!("take the quotes away: `{field}: {text}`") } else { hint };
                     Some(Problem::error(Code::InvalidValue, path, message).hint(hint))
                 }
             }

@@ -191,7 +191,7 @@ impl<'a> Walk<'a> {
                     let meant = nearest(&key.text, names.iter().copied())
                         .filter(|meant| required.contains(meant) && node.get(meant).is_none());
                     if let Some((meant, field)) = meant.and_then(|meant| Some((meant, known.get(meant)?)))
-                        && let Some(json) = self.value(field, value, &below)
+                        && let Some(json) = self.value(field, value, &path.field(meant))
                     {
                         object.insert(meant.to_owned(), json);
                     }
@@ -220,7 +220,7 @@ impl<'a> Walk<'a> {
             if node.get(name).is_none_or(|value| matches!(value.value, Value::Null)) {
                 self.missing(node, path, name, known.get(name), &names);
             }
-            match known.get(name).and_then(nothing) {
+            match known.get(name).and_then(|schema| nothing(name, schema)) {
                 Some(json) => {
                     object.insert(name.to_owned(), json);
                 }
@@ -396,12 +396,22 @@ impl<'a> Walk<'a> {
 }
 
 /// What stands for a required field that is missing or faulty, so that the rules judge the rest of the object too: an
-/// empty list, or an object when it needs no field. Nothing stands for text or a number.
-fn nothing(schema: &Json) -> Option<Json> {
-    let needs_fields = schema["required"].as_array().is_some_and(|required| !required.is_empty());
+/// empty list, empty text, or an object of such fields. What is said of it besides is only an echo of its own fault.
+///
+/// Nothing stands for a selector, because an empty one means everybody, nor for what has to be parsed.
+fn nothing(name: &str, schema: &Json) -> Option<Json> {
+    let pattern = schema["pattern"].as_str();
+    let is_parsed = ["enum", "format"].iter().any(|word| schema.get(word).is_some())
+        || pattern.is_some_and(|pattern| patterns::parse_error(pattern, "").is_some());
     match schema["type"].as_str() {
         Some("array") => Some(Json::Array(Vec::new())),
-        Some("object") if !needs_fields => Some(Json::Object(Map::new())),
+        Some("string") if !is_parsed => Some(Json::from("")),
+        Some("object") if name != "selector" => {
+            let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
+            let filled =
+                required.map(|name| Some((name.to_owned(), nothing(name, &schema["properties"][name])?)));
+            filled.collect::<Option<Map<_, _>>>().map(Json::Object)
+        }
         _ => None,
     }
 }

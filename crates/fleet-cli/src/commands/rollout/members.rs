@@ -53,12 +53,11 @@ pub(crate) async fn skip(session: &Session, arguments: &Members) -> Result<Exit>
 
 pub(crate) async fn retry(session: &Session, arguments: &Members) -> Result<Exit> {
     // What could not go back is tried again also when everything else has ended.
-    let tried = [Run::Running, Run::RollingBack, Run::Aborted];
+    let tried = [Run::Running, Run::Paused, Run::RollingBack, Run::Aborted];
     let (hub, rollout, members) = read(session, arguments.rollout.as_deref(), &tried).await?;
     let chosen = pick::of_tenants(&members, &arguments.tenants, pick::name_of(&rollout))?;
-    let failed_back =
-        |member: &&RolloutMember| member.spec.rollback && status_of(member).state == MemberState::Failed;
-    if rollout.spec.run == Run::Aborted && !chosen.iter().all(failed_back) {
+    let aborted = rollout.spec.run == Run::Aborted;
+    if aborted && !chosen.iter().all(|member| failed_back(member)) {
         return Err(steer::over(&rollout));
     }
     for member in &chosen {
@@ -73,7 +72,9 @@ pub(crate) async fn retry(session: &Session, arguments: &Members) -> Result<Exit
     }
     let now = session.now().to_string();
     for member in &chosen {
-        patch::member(&hub, member, json!({"retry": now})).await?;
+        // After an abort only what somebody asked for goes back, and that is what is asked for here.
+        let asked = if aborted { json!({"retry": now, "rollback": true}) } else { json!({"retry": now}) };
+        patch::member(&hub, member, asked).await?;
     }
     print(session, &chosen, "tried again", arguments.output.output)
 }
@@ -164,6 +165,12 @@ async fn read(
     Ok((hub, rollout, members))
 }
 
+/// Whether a member has failed on its way back, from which it goes on only when it is tried again.
+fn failed_back(member: &RolloutMember) -> bool {
+    let status = status_of(member);
+    status.state == MemberState::Failed && status.back_started_at.is_some()
+}
+
 /// Whether a member has left where it was.
 fn has_moved(member: &RolloutMember) -> bool {
     let status = status_of(member);
@@ -179,6 +186,13 @@ fn hindrance(rollout: &Rollout, member: &RolloutMember, now: Timestamp) -> Optio
     }
     if status.started_at.is_none() {
         return Some("it has not moved".to_owned());
+    }
+    if failed_back(member) {
+        let name = pick::name_of(rollout);
+        return Some(format!(
+            "its way back failed: let it be tried again with `fleet rollout retry {} --rollout {name}`",
+            member.spec.tenant
+        ));
     }
     let until = status.rollback_until.as_ref()?.0;
     let moves_minor = rollout.spec.target.kubernetes.is_some();

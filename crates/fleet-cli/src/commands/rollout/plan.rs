@@ -37,6 +37,10 @@ struct Refused<'a> {
 
 pub(crate) async fn run(session: &Session, arguments: &PlanArguments) -> Result<Exit> {
     let PlanArguments { files, against, on, by, to, out, html, output } = arguments;
+    if let (Some(out), true) = (out, out == html) {
+        let error = CliError::usage(format!("`{}` cannot be the plan and its page at once", out.display()));
+        return Err(error.hint("name another file with `--html`"));
+    }
     let loaded = load(&spec::inputs(files));
     let file = match rollout_file(&loaded) {
         Ok(file) => file,
@@ -58,7 +62,7 @@ pub(crate) async fn run(session: &Session, arguments: &PlanArguments) -> Result<
         None => None,
     };
     let flawed = any_error(&file.findings);
-    let world = match world(session, against, *on, &file, now).await {
+    let world = match world(session, arguments, &file, now).await {
         // What is wrong with the file is told all the same when nothing can be said of the world.
         Err(_) if flawed => return refuse(session, &file.findings, &[], *output),
         world => world?,
@@ -80,6 +84,7 @@ pub(crate) async fn run(session: &Session, arguments: &PlanArguments) -> Result<
             return refuse(session, &file.located(problems.collect()), &conflicts, *output);
         }
     };
+    note(session, &file.findings);
     let by_tenant: BTreeMap<&str, &Maintenance> = world
         .clusters
         .iter()
@@ -118,15 +123,36 @@ pub(crate) async fn run(session: &Session, arguments: &PlanArguments) -> Result<
 /// What is planned in: the management cluster, or the fleet that a spec describes.
 async fn world(
     session: &Session,
-    against: &[PathBuf],
-    on: Option<Day>,
+    arguments: &PlanArguments,
     file: &RolloutFile<'_>,
     now: Timestamp,
 ) -> Result<World> {
+    let PlanArguments { against, on, output, .. } = arguments;
     if against.is_empty() {
         World::read(session, &session.hub().await?).await
     } else {
-        World::of_spec(described(session, against, on)?, file.strategy.target.kubernetes, now)
+        World::of_spec(described(session, against, *on, *output)?, file.strategy.target.kubernetes, now)
+    }
+}
+
+/// Says why there is no plan, as what a program reads or as text.
+fn show(
+    session: &Session,
+    findings: &[Finding],
+    conflicts: &[ConflictSet],
+    format: PlanFormat,
+) -> Result<()> {
+    let refused = Document::new("RolloutRefusal", Refused { findings, conflicts });
+    match format {
+        PlanFormat::Json => session.printer.data(&json(&refused)?),
+        PlanFormat::Yaml => session.printer.data(&yaml(&refused)?),
+        PlanFormat::Table | PlanFormat::Wide | PlanFormat::Name | PlanFormat::Timeline => {
+            session.printer.refusal(&format!("{}\n", spec::texts(findings)));
+            if !conflicts.is_empty() {
+                session.printer.refusal(&format!("{}\n", conflict::what_helps(conflicts)));
+            }
+            Ok(())
+        }
     }
 }
 
@@ -136,17 +162,7 @@ fn refuse(
     conflicts: &[ConflictSet],
     format: PlanFormat,
 ) -> Result<Exit> {
-    let refused = Document::new("RolloutRefusal", Refused { findings, conflicts });
-    match format {
-        PlanFormat::Json => session.printer.data(&json(&refused)?)?,
-        PlanFormat::Yaml => session.printer.data(&yaml(&refused)?)?,
-        PlanFormat::Table | PlanFormat::Wide | PlanFormat::Name | PlanFormat::Timeline => {
-            session.printer.note(&format!("{}\n", spec::texts(findings)));
-            if !conflicts.is_empty() {
-                session.printer.note(&format!("{}\n", conflict::what_helps(conflicts)));
-            }
-        }
-    }
+    show(session, findings, conflicts, format)?;
     Err(if conflicts.is_empty() {
         CliError::usage(format!("there is no plan for this rollout: {}", render::summary(findings)))
             .hint("mend it and plan again; nothing was changed")
@@ -157,20 +173,33 @@ fn refuse(
 }
 
 /// The fleet that a spec describes. A rollout beside it is what is planned, and needs no note.
-fn described(session: &Session, files: &[PathBuf], on: Option<Day>) -> Result<ValidatedFleet> {
-    let (fleet, findings) = match spec::judge(files, session.day(on), None)? {
-        Ok(Checked { fleet, findings }) => (Some(fleet), findings),
-        Err(findings) => (None, findings),
+fn described(
+    session: &Session,
+    files: &[PathBuf],
+    on: Option<Day>,
+    format: PlanFormat,
+) -> Result<ValidatedFleet> {
+    let told = |findings: Vec<Finding>| -> Vec<Finding> {
+        findings.into_iter().filter(|finding| finding.severity != Severity::Info).collect()
     };
-    let told: Vec<Finding> =
-        findings.into_iter().filter(|finding| finding.severity != Severity::Info).collect();
-    if !told.is_empty() {
-        session.printer.note(&format!("{}\n", spec::texts(&told)));
+    match spec::judge(files, session.day(on), None)? {
+        Ok(Checked { fleet, findings }) => {
+            note(session, &told(findings));
+            Ok(fleet)
+        }
+        Err(findings) => {
+            let findings = told(findings);
+            show(session, &findings, &[], format)?;
+            Err(CliError::usage(format!("the fleet spec cannot be used: {}", render::summary(&findings)))
+                .hint("mend it and try again; `fleet validate` checks it without changing anything"))
+        }
     }
-    fleet.ok_or_else(|| {
-        CliError::usage(format!("the fleet spec cannot be used: {}", render::summary(&told)))
-            .hint("mend it and try again; `fleet validate` checks it without changing anything")
-    })
+}
+
+fn note(session: &Session, findings: &[Finding]) {
+    if !findings.is_empty() {
+        session.printer.note(&format!("{}\n", spec::texts(findings)));
+    }
 }
 
 fn no_day() -> CliError {

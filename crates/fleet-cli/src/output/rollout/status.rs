@@ -196,7 +196,7 @@ impl RolloutView {
         let stands = if ends { "being aborted" } else { phase(self.phase) };
         let wave = self.wave.as_ref().map(|wave| format!(", wave {}", plain(wave))).unwrap_or_default();
         format!(
-            "rollout {} {} is {}{wave}{time}\n{members} {noun}{told}\nplan {} by {}",
+            "rollout {} {} is {}{time}{wave}\n{members} {noun}{told}\nplan {} by {}",
             toned(plain(&self.name), Tone::Strong),
             self.target,
             toned(stands, tone(self.phase)),

@@ -64,7 +64,7 @@ fn a_rollout_shows_its_waves_gates_soak_clocks_and_what_holds_it() {
     let view = RolloutView::of(&rollout, &records, &[cluster("this", 7_260)], now);
     let text = anstream::adapter::strip_str(&view.to_text(false, now)).to_string();
     let expected = [
-        "rollout up to Kubernetes 1.36 is running, wave first, begun 3h0m ago",
+        "rollout up to Kubernetes 1.36 is running, begun 3h0m ago, wave first",
         "2 members: 1 soaking, 1 waiting",
         &format!("plan {} by jane", "0".repeat(64)),
         "",

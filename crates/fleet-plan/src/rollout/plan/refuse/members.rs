@@ -75,8 +75,11 @@ pub(super) fn membership(input: &Input<'_>, found: &Found<'_>) -> Vec<Problem> {
             "wait until `fleet status` shows a version, or leave them out with `members`",
         ));
     }
+    // Where nobody takes part, or nobody has anything to do, that is told of the whole rollout.
+    let idle = found.candidates.iter().all(|candidate| candidate.errand == Errand::Nothing);
     let empty = filled.iter().zip(&found.meant).enumerate().filter(|(_, (filled, _))| !**filled);
-    for (index, (_, meant)) in empty {
+    let told = |meant: bool| found.candidates.is_empty() || (idle && meant);
+    for (index, (_, meant)) in empty.filter(|(_, (_, meant))| !told(**meant)) {
         let (message, hint) = if *meant {
             (
                 format!("no tenant of wave {} has anything to do", name(index)),

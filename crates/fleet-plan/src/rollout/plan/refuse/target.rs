@@ -97,7 +97,7 @@ fn unknown_addons(input: &Input<'_>, candidates: &[Candidate<'_>]) -> Vec<Proble
         known.extend(status.versions.addons.iter().map(|addon| addon.name.as_str()));
     }
     // Of members without a cluster nobody knows the add-ons, and they are refused for it.
-    if known.is_empty() {
+    if candidates.iter().any(|candidate| matches!(candidate.errand, Errand::Unknown(_))) && known.is_empty() {
         return Vec::new();
     }
     let names = || known.iter().copied().collect::<Vec<_>>().join(", ");
@@ -106,6 +106,10 @@ fn unknown_addons(input: &Input<'_>, candidates: &[Candidate<'_>]) -> Vec<Proble
         .map(|(index, addon)| {
             let path = FieldPath::spec().field("target").field("addons").index(index).field("name");
             let hint = match nearest(&addon.name, known.iter().copied()) {
+                _ if known.is_empty() => {
+                    "the members have none that fleet keeps: name another target, or add it to their class first"
+                        .to_owned()
+                }
                 Some(near) => format!("did you mean `{near}`? The members have {}", names()),
                 None => format!("name one of {}, or add it to the class of a member first", names()),
             };
