@@ -51,17 +51,27 @@ pub(crate) fn read(
 ) -> Result<ValidatedFleet> {
     match judge(files, today, beside)? {
         Ok(Checked { fleet, findings }) => {
-            if !findings.is_empty() {
-                printer.note(&format!("{}\n", texts(&findings)));
-            }
+            note(printer, &findings);
             Ok(fleet)
         }
         Err(findings) => {
-            printer.refusal(&format!("{}\n", texts(&findings)));
+            refuse(printer, &findings);
             Err(CliError::usage(format!("the spec cannot be used: {}", render::summary(&findings)))
                 .hint("mend it and try again; `fleet validate` checks it without changing anything"))
         }
     }
+}
+
+/// Tells findings that keep nobody from going on.
+pub(crate) fn note(printer: &Printer, findings: &[Finding]) {
+    if !findings.is_empty() {
+        printer.note(&format!("{}\n", texts(findings)));
+    }
+}
+
+/// Tells findings for which something is refused.
+pub(crate) fn refuse(printer: &Printer, findings: &[Finding]) {
+    printer.refusal(&format!("{}\n", texts(findings)));
 }
 
 /// Findings for people, coloured; the printer takes the colours out where nobody sees them.

@@ -28,7 +28,8 @@ pub struct RolloutFile<'a> {
     object: Object,
 }
 
-/// Reads the one rollout of an input. Other objects beside it are left alone. The rules are not asked here: whoever plans
+/// Reads the one rollout of an input. Objects of other kinds beside it are left alone; a document of no kind that is known
+/// may have been meant as a rollout, and its faults are told. The rules are not asked here: whoever plans
 /// it asks them, with the world at hand, also of a rollout that has findings, so that everything wrong comes at once.
 ///
 /// # Errors
@@ -92,17 +93,19 @@ fn is_somebody_elses(object: &Object) -> bool {
 /// What is found of who belongs to which wave.
 const ABOUT_MEMBERS: [Code; 4] = [Code::TwoWaves, Code::NoWave, Code::EmptyWave, Code::NothingToDo];
 
-/// Whether a field says who takes part, or who belongs to a wave.
-fn selects(path: &FieldPath) -> bool {
+/// How far a field reaches into a selector of members: 0 for the whole of it, or for the waves as a whole; `None` for a field
+/// that selects nobody.
+fn depth_in_selector(path: &FieldPath) -> Option<usize> {
     let names = path.segments().iter().filter_map(|segment| match segment {
         Segment::Field(name) => Some(name.as_str()),
         Segment::Index(_) => None,
     });
     let names: Vec<&str> = names.collect();
-    matches!(
-        names.as_slice(),
-        ["spec", "members", ..] | ["spec", "waves"] | ["spec", "waves", "selector", ..]
-    )
+    match names.as_slice() {
+        ["spec", "members", below @ ..] | ["spec", "waves", "selector", below @ ..] => Some(below.len()),
+        ["spec", "waves"] => Some(0),
+        _ => None,
+    }
 }
 
 impl RolloutFile<'_> {
@@ -112,15 +115,15 @@ impl RolloutFile<'_> {
         let Some(document) = self.loaded.documents.get(self.document) else { return Vec::new() };
         let errors = || self.object.faults.iter().filter(|fault| fault.severity == Severity::Error);
         let echo = |problem: &Problem| errors().any(|fault| fault.path.touches(&problem.path));
-        // A selector that cannot be read as it was meant says nothing of who belongs where. One that names somebody who is
-        // not there does.
-        let paths = errors().map(|fault| &fault.path);
-        let own = problems.iter().filter(|problem| {
+        // A selector that is not written as it was meant says nothing of who belongs where. One that names somebody who is
+        // not there does; and what is said of members stands at the selector as a whole.
+        let unread = errors().any(|fault| depth_in_selector(&fault.path).is_some());
+        let unsound = |problem: &Problem| {
             problem.severity == Severity::Error
-                && !ABOUT_MEMBERS.contains(&problem.code)
                 && problem.code != Code::DanglingReference
-        });
-        let blurred = paths.chain(own.map(|problem| &problem.path)).any(selects);
+                && depth_in_selector(&problem.path).is_some_and(|depth| depth > 0)
+        };
+        let blurred = unread || problems.iter().any(unsound);
         let echo = |problem: &Problem| echo(problem) || (blurred && ABOUT_MEMBERS.contains(&problem.code));
         let escape = |problem: Problem| Problem {
             message: escaped(problem.message),

@@ -160,23 +160,32 @@ fn of_several_rollouts_every_fault_is_told_and_where_the_first_of_them_is() {
 
 #[test]
 fn who_belongs_where_is_told_only_when_every_selector_could_be_read() {
-    let told = |selector: &str| {
+    let waves = FieldPath::spec().field("waves");
+    let selector = waves.index(1).field("selector");
+    let problem = |code, path: &FieldPath| Problem {
+        severity: Severity::Error,
+        code,
+        path: path.clone(),
+        message: "acme".to_owned(),
+        hint: None,
+    };
+    let told = |written: &str, beside: Problem| {
         let text = format!(
             "apiVersion: tenantfleet.dev/v1alpha1\nkind: Rollout\nmetadata: {{name: up}}\nspec:\n  target: {{kubernetes: \
-             '1.36'}}\n  waves:\n    - {{name: a, selector: {selector}}}\n    - {{name: b, selector: {{}}}}\n"
+             '1.36'}}\n  members: {{}}\n  waves:\n    - {{name: a, selector: {written}}}\n    - {{name: b, selector: \
+             {{tenants: [x]}}}}\n"
         );
         let loaded = load(&[Input::text("up.yaml", text)]);
-        let path = FieldPath::spec().field("waves").index(1).field("selector");
-        let overlap = Problem {
-            severity: Severity::Error,
-            code: Code::TwoWaves,
-            path,
-            message: "acme belongs to wave a and to wave b".to_owned(),
-            hint: None,
-        };
-        let findings = rollout_file(&loaded).unwrap().located(vec![overlap]);
+        let problems = vec![beside, problem(Code::NoWave, &waves), problem(Code::TwoWaves, &selector)];
+        let findings = rollout_file(&loaded).unwrap().located(problems);
         findings.into_iter().map(|finding| finding.code).collect::<Vec<_>>()
     };
-    assert_eq!(told("{tenants: [acme]}"), [Code::TwoWaves]);
-    assert_eq!(told("{tenant: [acme]}"), [Code::UnknownField]);
+    let unknown = problem(Code::DanglingReference, &selector.field("tenants").index(0));
+    let taken = problem(Code::MemberTaken, &FieldPath::spec().field("members"));
+    let unreadable = problem(Code::InvalidValue, &selector.field("tenants").index(0));
+    let whole = "{tenants: [acme]}";
+    assert_eq!(told(whole, taken.clone()), [Code::MemberTaken, Code::NoWave, Code::TwoWaves]);
+    assert_eq!(told(whole, unknown), [Code::NoWave, Code::TwoWaves, Code::DanglingReference]);
+    assert_eq!(told(whole, unreadable), [Code::InvalidValue]);
+    assert_eq!(told("{tenant: [acme]}", taken), [Code::MemberTaken, Code::UnknownField]);
 }

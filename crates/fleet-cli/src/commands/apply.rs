@@ -241,7 +241,7 @@ async fn still_true(session: &Session, hub: &Hub, plan: Plan) -> Result<Plan> {
     let context =
         Context { today: session.day(None), controls: None, beside: (!plan.prune).then_some(&have) };
     let wanted = check(&load(&[Input::text("the stored plan", text)]), &context).map_err(|findings| {
-        session.printer.refusal(&format!("{}\n", crate::spec::texts(&findings)));
+        crate::spec::refuse(&session.printer, &findings);
         CliError::usage("the stored plan does not hold together any more").hint("make a new plan")
     })?;
     let wanted = fleet_plan::diff::marked(wanted.fleet);

@@ -84,7 +84,7 @@ pub(crate) async fn run(session: &Session, arguments: &PlanArguments) -> Result<
             return refuse(session, &file.located(problems.collect()), &conflicts, *output);
         }
     };
-    note(session, &file.findings);
+    spec::note(&session.printer, &file.findings);
     let by_tenant: BTreeMap<&str, &Maintenance> = world
         .clusters
         .iter()
@@ -147,7 +147,7 @@ fn show(
         PlanFormat::Json => session.printer.data(&json(&refused)?),
         PlanFormat::Yaml => session.printer.data(&yaml(&refused)?),
         PlanFormat::Table | PlanFormat::Wide | PlanFormat::Name | PlanFormat::Timeline => {
-            session.printer.refusal(&format!("{}\n", spec::texts(findings)));
+            spec::refuse(&session.printer, findings);
             if !conflicts.is_empty() {
                 session.printer.refusal(&format!("{}\n", conflict::what_helps(conflicts)));
             }
@@ -184,7 +184,7 @@ fn described(
     };
     match spec::judge(files, session.day(on), None)? {
         Ok(Checked { fleet, findings }) => {
-            note(session, &told(findings));
+            spec::note(&session.printer, &told(findings));
             Ok(fleet)
         }
         Err(findings) => {
@@ -193,12 +193,6 @@ fn described(
             Err(CliError::usage(format!("the fleet spec cannot be used: {}", render::summary(&findings)))
                 .hint("mend it and try again; `fleet validate` checks it without changing anything"))
         }
-    }
-}
-
-fn note(session: &Session, findings: &[Finding]) {
-    if !findings.is_empty() {
-        session.printer.note(&format!("{}\n", spec::texts(findings)));
     }
 }
 
